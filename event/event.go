@@ -92,7 +92,9 @@ type Event struct {
 	Type          DecoderType
 	Fields        Fields
 	Dynamic       []NameValue
-	FTS           bool // decoder has key fields
+	FTS           bool   // decoder has key fields
+	FTSFields     uint16 // which ones, as a set that rules/decode defines
+	ForwardedRule int    // rule that another manager matched, for TypeOSSECAlert; 0 = none
 	Accumulate    bool
 	FirstSeen     bool        // rootcheck's "FTS done": if_fts passes
 	File          *FileChange // integrity and rootcheck events
