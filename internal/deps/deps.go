@@ -24,6 +24,6 @@ import (
 	_ "golang.org/x/crypto/blowfish"
 	_ "golang.org/x/sys/unix"
 	_ "golang.org/x/term"
-	_ "modernc.org/sqlite"
 	_ "gopkg.in/yaml.v3"
+	_ "modernc.org/sqlite"
 )
