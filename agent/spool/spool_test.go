@@ -1,0 +1,249 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func open(t *testing.T, dir string, size int64) *Queue {
+	t.Helper()
+	q, err := Open(Options{Dir: dir, MaxBytes: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { q.Close() })
+	return q
+}
+
+func put(t *testing.T, q *Queue, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		if err := q.Append(fmt.Appendf(nil, "record %d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// take reads want records and checks their numbers; it commits each when commit is set.
+func take(t *testing.T, q *Queue, from, to int, commit bool) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		rec, pos, ok, err := q.Next(nil)
+		if err != nil || !ok {
+			t.Fatalf("record %d: ok=%v err=%v", i, ok, err)
+		}
+		if want := fmt.Sprintf("record %d", i); string(rec) != want {
+			t.Fatalf("got %q, want %q", rec, want)
+		}
+		if commit {
+			if err := q.Commit(pos); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestRecordsComeOutInOrderAcrossSegmentsAndRestarts(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir, 1<<20)
+	put(t, q, 0, 5000)
+	take(t, q, 0, 1234, true)
+	put(t, q, 5000, 6000)
+	q.Close()
+	q = open(t, dir, 1<<20)
+	if got := q.Len(); got != 6000-1234 {
+		t.Fatalf("Len %d", got)
+	}
+	take(t, q, 1234, 6000, true)
+	if _, _, ok, _ := q.Next(nil); ok {
+		t.Fatal("more than was put in")
+	}
+}
+
+func TestRewindBringsBackWhatWasNotCommitted(t *testing.T) {
+	q := open(t, t.TempDir(), 64<<10)
+	put(t, q, 0, 1000)
+	take(t, q, 0, 100, true)
+	take(t, q, 100, 900, false)
+	if err := q.Rewind(); err != nil {
+		t.Fatal(err)
+	}
+	if q.Len() != 900 {
+		t.Fatalf("Len %d", q.Len())
+	}
+	take(t, q, 100, 1000, true)
+}
+
+func TestUncommittedRecordsAreHandedOutAgainAfterACrash(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir, 1<<20)
+	put(t, q, 0, 50)
+	take(t, q, 0, 20, true)
+	take(t, q, 20, 40, false)
+	// no Close: the process died
+	crashed := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(crashed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	take(t, open(t, crashed, 1<<20), 20, 50, true)
+}
+
+func TestBoundForcesOutTheOldestAndCountsThem(t *testing.T) {
+	dir := t.TempDir()
+	const bound = 64 << 10
+	q := open(t, dir, bound)
+	put(t, q, 0, 10000)
+	if q.Bytes() > bound {
+		t.Fatalf("%d bytes in use, bound %d", q.Bytes(), bound)
+	}
+	left, lost := q.Len(), q.Lost()
+	if lost == 0 || left+int(lost) != 10000 {
+		t.Fatalf("left %d, lost %d", left, lost)
+	}
+	q.Close()
+	q = open(t, dir, bound)
+	if q.Lost() != lost || q.Len() != left {
+		t.Fatalf("after restart: left %d, lost %d; want %d, %d", q.Len(), q.Lost(), left, lost)
+	}
+	take(t, q, int(lost), 10000, true)
+	if err := q.ForgetLost(lost); err != nil || q.Lost() != 0 {
+		t.Fatalf("lost %d, err %v", q.Lost(), err)
+	}
+}
+
+func TestAnEmptiedQueueFreesItsSpace(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir, 1<<20)
+	put(t, q, 0, 20000)
+	take(t, q, 0, 20000, true)
+	if q.Bytes() > 100 {
+		t.Fatalf("%d bytes in use", q.Bytes())
+	}
+	put(t, q, 7, 9)
+	take(t, q, 7, 9, true)
+}
+
+// TestOpenSurvivesAnyTruncation cuts and damages the files of a queue at random places: what comes out must be a run of the records
+// that went in, and the queue must work afterwards.
+func TestOpenSurvivesAnyTruncation(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	src := t.TempDir()
+	q := open(t, src, 64<<10)
+	put(t, q, 0, 1500)
+	take(t, q, 0, 300, true)
+	q.Close()
+	for range 60 {
+		dir := filepath.Join(t.TempDir(), "copy")
+		if err := os.CopyFS(dir, os.DirFS(src)); err != nil {
+			t.Fatal(err)
+		}
+		damage(t, dir, rnd)
+		q := open(t, dir, 64<<10)
+		last := -1
+		for {
+			rec, pos, ok, err := q.Next(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+			var n int
+			if _, err := fmt.Sscanf(string(rec), "record %d", &n); err != nil || n <= last {
+				t.Fatalf("%q after record %d", rec, last)
+			}
+			last = n
+			if err := q.Commit(pos); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(t, q, 5000, 5010)
+		take(t, q, 5000, 5010, true)
+		q.Close()
+	}
+}
+
+func damage(t *testing.T, dir string, rnd *rand.Rand) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	path := files[rnd.IntN(len(files))]
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := rnd.IntN(len(data))
+	if rnd.IntN(2) == 0 {
+		data = data[:at]
+	} else {
+		data[at] ^= 0xff
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUseAfterCloseFails(t *testing.T) {
+	q := open(t, t.TempDir(), 0)
+	q.Close()
+	if err := q.Append([]byte("x")); !errors.Is(err, ErrClosed) {
+		t.Fatal(err)
+	}
+	if err := q.Append([]byte(strings.Repeat("x", MaxRecord+1))); err == nil {
+		t.Fatal("oversized record accepted")
+	}
+}
+
+func BenchmarkAppend(b *testing.B) {
+	q, err := Open(Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer q.Close()
+	rec := []byte(strings.Repeat("x", 110))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := q.Append(rec); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkReplay reads and commits record by record.
+func BenchmarkReplay(b *testing.B) {
+	q, err := Open(Options{Dir: b.TempDir(), MaxBytes: 1 << 30})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer q.Close()
+	rec := []byte(strings.Repeat("x", 110))
+	b.ReportAllocs()
+	buf := make([]byte, 0, 256)
+	for b.Loop() {
+		if q.Len() == 0 {
+			b.StopTimer()
+			for range 100000 {
+				if err := q.Append(rec); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StartTimer()
+		}
+		_, pos, ok, err := q.Next(buf)
+		if !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+		if err := q.Commit(pos); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
