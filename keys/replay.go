@@ -1,0 +1,3 @@
+package keys
+
+type replay struct{ w window }
