@@ -1,0 +1,90 @@
+// Command vedette is the operator's toolbox. Called through a link with the name of an OSSEC tool (manage_agents, ossec-control,
+// ossec-logtest, host-deny.sh, ...) it behaves as that tool; called as vedette it has commands of its own.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// call is one invocation of a tool.
+type call struct {
+	ctx    context.Context
+	self   string // absolute path it was called by, links not followed
+	name   string // last part of it
+	root   string // install root it belongs to
+	args   []string
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+}
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	self := calledBy(os.Args[0])
+	c := call{ctx: ctx, self: self, name: filepath.Base(self), root: rootOf(self), args: os.Args[1:],
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	if tool, ok := tools[c.name]; ok {
+		return tool(c)
+	}
+	if isResponder(c.name) {
+		return respond(c)
+	}
+	cmd := rootCommand(&c)
+	cmd.SetArgs(c.args)
+	if err := cmd.ExecuteContext(ctx); err != nil {
+		if err != errReported {
+			fmt.Fprintf(os.Stderr, "vedette: %v\n", err)
+		}
+		return 1
+	}
+	return 0
+}
+
+// calledBy makes the path of the program absolute without following links, because the link's place tells the install root.
+func calledBy(arg0 string) string {
+	if !strings.ContainsRune(arg0, filepath.Separator) {
+		for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+			p := filepath.Join(dir, arg0)
+			if st, err := os.Stat(p); err == nil && !st.IsDir() {
+				arg0 = p
+				break
+			}
+		}
+	}
+	abs, err := filepath.Abs(arg0)
+	if err != nil {
+		return arg0
+	}
+	return abs
+}
+
+// defaultRoot is where OSSEC lives when nothing else is known.
+const defaultRoot = "/var/ossec"
+
+// rootOf finds the install root: the nearest directory above the program that holds etc/ossec.conf, through links if need be.
+func rootOf(self string) string {
+	candidates := []string{self}
+	if resolved, err := filepath.EvalSymlinks(self); err == nil && resolved != self {
+		candidates = append(candidates, resolved)
+	}
+	for _, path := range candidates {
+		dir := filepath.Dir(path)
+		for range 3 {
+			if _, err := os.Stat(filepath.Join(dir, "etc", "ossec-init.conf")); err == nil && dir != "/" {
+				return dir
+			}
+			dir = filepath.Dir(dir)
+		}
+	}
+	return defaultRoot
+}
