@@ -26,6 +26,8 @@ type Key struct {
 	bfCipher atomic.Pointer[blowfish.Cipher]
 	used     atomic.Bool
 	replay   atomic.Pointer[replay]
+
+	newSecret bool // took the id of a key with another secret: counters start afresh; set before the key is published
 }
 
 // NewKey makes a key from the fields of a key line. Fields are cut to 127 bytes each, as every OSSEC program does; the ip field must

@@ -112,8 +112,11 @@ func diff(old, next *Set) Changes {
 			kept[k] = true
 			continue
 		}
-		if before := old.byID[k.ID]; before != nil && before.secret == k.secret {
-			k.replay.Store(before.replay.Load())
+		if before := old.byID[k.ID]; before != nil {
+			k.newSecret = before.secret != k.secret
+			if !k.newSecret {
+				k.replay.Store(before.replay.Load())
+			}
 		}
 		ch.Added = append(ch.Added, k)
 	}

@@ -1,7 +1,5 @@
 package keys
 
-import "math/bits"
-
 // windowSize is how many numbers behind the highest one are still told apart. Datagrams that arrive later than that are refused.
 const windowSize = 1024
 
@@ -44,14 +42,15 @@ func (w *window) take(n uint64) {
 	w.seen[n%windowSize/64] |= 1 << (n % 64)
 }
 
-// advance moves the top to n; numbers jumped over are unseen.
+// advance moves the top to n. Numbers jumped over are unseen, unless the jump is wider than the window: the sender then skipped them, and
+// nothing of before is to be expected any more.
 func (w *window) advance(n uint64) {
 	if n-w.top >= windowSize {
-		w.seen = [windowWords]uint64{}
-	} else {
-		for m := w.top + 1; m <= n; m++ {
-			w.seen[m%windowSize/64] &^= 1 << (m % 64)
-		}
+		w.restart(n)
+		return
+	}
+	for m := w.top + 1; m <= n; m++ {
+		w.seen[m%windowSize/64] &^= 1 << (m % 64)
 	}
 	w.top = n
 }
@@ -62,13 +61,4 @@ func (w *window) restart(n uint64) {
 	for i := range w.seen {
 		w.seen[i] = ^uint64(0)
 	}
-}
-
-// unseen counts the numbers within the window that were jumped over and not seen since: lost or late datagrams.
-func (w *window) unseen() int {
-	n := 0
-	for _, word := range w.seen {
-		n += bits.OnesCount64(^word)
-	}
-	return n
 }
