@@ -1,0 +1,276 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/agentwire"
+	"github.com/vedette-hids/vedette/keys"
+)
+
+// peer is what the Server keeps of an agent that was heard.
+type peer struct {
+	agent  event.Agent
+	link   link // of the last control message; nil = none came yet
+	addr   netip.AddrPort
+	cipher keys.Cipher
+	ack    *receipts // Vedette agents only
+}
+
+// receipts collects what to acknowledge to a Vedette agent.
+type receipts struct {
+	seen    agentwire.Receipts
+	pending int  // events since the last receipt
+	queued  bool // stands in the shard's list
+}
+
+// receiptEvery is the number of events after which a receipt goes out at once.
+const receiptEvery = 64
+
+// shard is one worker: the agents it serves and the packets that wait for it.
+type shard struct {
+	s  *Server
+	in chan *batch
+
+	mu    sync.Mutex
+	peers map[*keys.Key]*peer
+
+	// owned by the worker
+	plain []byte
+	owing []owed
+}
+
+// owed is an agent that waits for a receipt.
+type owed struct {
+	key *keys.Key
+	p   *peer
+}
+
+func newShard(s *Server, _ int) *shard {
+	return &shard{s: s, in: make(chan *batch, s.o.Queue), peers: map[*keys.Key]*peer{}, plain: make([]byte, 0, keys.MaxPlain)}
+}
+
+// run is the worker; it ends when its queue is closed and empty.
+func (sh *shard) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+	defer timer.Stop()
+	armed := false
+	for {
+		select {
+		case b, ok := <-sh.in:
+			if !ok {
+				sh.settle()
+				return
+			}
+			sh.handle(ctx, b)
+			b.release()
+			if len(sh.owing) > 0 && !armed {
+				timer.Reset(sh.s.o.ReceiptDelay)
+				armed = true
+			}
+		case <-timer.C:
+			armed = false
+			sh.settle()
+		}
+	}
+}
+
+func (sh *shard) handle(ctx context.Context, b *batch) {
+	for i := range b.items {
+		it := &b.items[i]
+		sh.packet(ctx, b, it, b.data[it.from:it.to])
+	}
+}
+
+// packet opens one packet and acts on it (spec protocol.md, sections 6.2 and 10).
+func (sh *shard) packet(ctx context.Context, b *batch, it *item, packet []byte) {
+	s := sh.s
+	with := markedCipher(packet)
+	if !b.rule.allows(with) {
+		s.stats.rejected.Add(1)
+		s.policy.reject(with, it.src.Addr())
+		return
+	}
+	o, err := s.codec.Open(sh.plain, it.key, packet)
+	if err == nil {
+		err = s.o.Counters.Accept(it.key, o)
+	}
+	if err != nil {
+		sh.refuse(it, o, err)
+		return
+	}
+	if text, ok := agentwire.Control(o.Payload); ok {
+		sh.control(b, it, o, text)
+		return
+	}
+	p := sh.peer(it.key, o.Cipher)
+	ev, ok := newEvent(&p.agent, o.Payload, b.at)
+	switch {
+	case !ok:
+		s.stats.malformed.Add(1)
+		s.o.Log.Every("1106"+it.key.ID, s.o.LogEvery).Code(1106, "ERROR", "String not correctly formatted.")
+	case ev != nil:
+		s.stats.events.Add(1)
+		s.o.Deliver(ctx, ev)
+	}
+	sh.owe(it.key, p, o.Counter)
+}
+
+// markedCipher reads the marker in front of the ciphertext.
+func markedCipher(packet []byte) keys.Cipher {
+	if len(packet) >= 4 && string(packet[:4]) == "#AES" {
+		return keys.AES
+	}
+	return keys.Blowfish
+}
+
+// refuse logs a packet. One that a Vedette agent sent again because our receipt was lost is no error: it gets another receipt.
+func (sh *shard) refuse(it *item, o keys.Opened, err error) {
+	var e *keys.Error
+	if errors.As(err, &e) && e.Code == keys.CodeDuplicate && !o.Legacy {
+		sh.mu.Lock()
+		p := sh.peers[it.key]
+		sh.mu.Unlock()
+		if p != nil && p.ack != nil {
+			sh.s.stats.duplicate.Add(1)
+			sh.owe(it.key, p, o.Counter)
+			return
+		}
+	}
+	sh.s.refused(err, it.src.Addr())
+}
+
+// peer finds or makes the state of an agent. The cipher of its last good packet is the one it is answered with.
+func (sh *shard) peer(key *keys.Key, with keys.Cipher) *peer {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	p := sh.peers[key]
+	if p == nil {
+		p = &peer{agent: event.Agent{ID: key.ID, Name: key.Name, IP: key.IP}}
+		sh.peers[key] = p
+	}
+	p.cipher = with
+	return p
+}
+
+// control remembers where the agent is, acknowledges, and lets the controller look at the message.
+func (sh *shard) control(b *batch, it *item, o keys.Opened, text []byte) {
+	s := sh.s
+	s.stats.controls.Add(1)
+	p := sh.peer(it.key, o.Cipher)
+	sh.mu.Lock()
+	p.link, p.addr = b.link, it.src
+	sh.mu.Unlock()
+	if c, ok := b.link.(*tcpConn); ok {
+		c.use(it.key)
+	}
+	if err := s.Send(it.key, ackPayload); err != nil {
+		s.o.Log.Every("ack "+it.key.ID, s.o.LogEvery).Warn("Unable to acknowledge agent '%s': %v", it.key.Name, err)
+	}
+	if len(text) == 0 {
+		return
+	}
+	sh.announce(it.key, p, o, text)
+	s.o.Control.Control(it.key, o.Cipher, text, b.at)
+}
+
+var ackPayload = []byte(agentwire.Header + agentwire.Ack)
+
+// announce starts receipts for an agent whose keepalive asks for them, and ends them when it no longer does (it was replaced).
+func (sh *shard) announce(key *keys.Key, p *peer, o keys.Opened, text []byte) {
+	if string(text) == agentwire.Startup {
+		return
+	}
+	k, ok := agentwire.ParseKeepalive(text)
+	if !ok {
+		return
+	}
+	if !k.Vedette {
+		p.ack = nil
+		return
+	}
+	first := p.ack == nil
+	if first {
+		p.ack = &receipts{}
+	}
+	sh.owe(key, p, o.Counter)
+	if first {
+		sh.receipt(key, p)
+	}
+}
+
+// owe notes that a message was handled; the receipt follows soon.
+func (sh *shard) owe(key *keys.Key, p *peer, n keys.Counter) {
+	a := p.ack
+	if a == nil {
+		return
+	}
+	a.seen.Add(agentwire.Index(n.Global, n.Local))
+	a.pending++
+	if a.pending >= receiptEvery {
+		sh.receipt(key, p)
+		return
+	}
+	if !a.queued {
+		a.queued = true
+		sh.owing = append(sh.owing, owed{key, p})
+	}
+}
+
+func (sh *shard) receipt(key *keys.Key, p *peer) {
+	p.ack.pending = 0
+	if err := sh.s.Send(key, []byte(p.ack.seen.Text())); err != nil {
+		sh.s.stats.unsent.Add(1)
+	}
+}
+
+// settle sends every receipt that is owed.
+func (sh *shard) settle() {
+	for _, w := range sh.owing {
+		if w.p.ack == nil {
+			continue
+		}
+		w.p.ack.queued = false
+		if w.p.ack.pending > 0 {
+			sh.receipt(w.key, w.p)
+		}
+	}
+	clear(sh.owing)
+	sh.owing = sh.owing[:0]
+}
+
+// newEvent makes the event of a payload "<type>:<location>:<text>". ok is false for one that cannot be split (1106); ev is nil for one that
+// is dropped silently (spec protocol.md, sections 10 and 14).
+func newEvent(agent *event.Agent, payload []byte, at time.Time) (ev *event.Event, ok bool) {
+	s := string(payload)
+	if i := strings.IndexByte(s, 0); i >= 0 {
+		s = s[:i]
+	}
+	if len(s) < 2 || s[1] != ':' {
+		return nil, false
+	}
+	if agentwire.DroppedLocation(s[2:]) {
+		return nil, true
+	}
+	location, text, found := strings.Cut(s[2:], ":")
+	if !found || climbs(location) {
+		return nil, false
+	}
+	head := len("1:() ->:") + len(agent.Name) + len(agent.IP) + len(location)
+	if over := head + len(text) - event.MaxMessage; over > 0 {
+		text = text[:max(0, len(text)-over)]
+	}
+	return event.NewEvent(event.Message{Kind: event.Kind(s[0]), Location: location, Text: text}, agent, at), true
+}
+
+// climbs reports whether a location has a ".." path component.
+func climbs(loc string) bool {
+	return strings.Contains(loc, "..") &&
+		(loc == ".." || strings.HasPrefix(loc, "../") || strings.HasSuffix(loc, "/..") || strings.Contains(loc, "/../"))
+}

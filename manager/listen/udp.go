@@ -1,0 +1,113 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// datagram is one packet of a batch.
+type datagram struct {
+	data []byte // shares memory with the batch
+	src  netip.AddrPort
+}
+
+// batchReader receives datagrams many at a time. The result is valid until the next call.
+type batchReader interface {
+	read() ([]datagram, error)
+	lost() uint64 // datagrams that the kernel threw away because nobody read them in time
+}
+
+const (
+	batchSize  = 64
+	recvBuffer = 8 << 20 // asked for; the kernel gives what its limit allows
+)
+
+// udpSocket is one bound address of the secure channel.
+type udpSocket struct {
+	conn *net.UDPConn
+	addr netip.AddrPort
+}
+
+// listenUDP binds an address; an invalid ip means all addresses of both families where the host has IPv6.
+func listenUDP(ctx context.Context, ip netip.Addr, port int) (*udpSocket, error) {
+	network, host := "udp", ""
+	if ip.IsValid() {
+		host = ip.String()
+		network = "udp6"
+		if ip.Is4() || ip.Is4In6() {
+			network = "udp4"
+		}
+	}
+	pc, err := new(net.ListenConfig).ListenPacket(ctx, network, net.JoinHostPort(host, fmt.Sprint(port)))
+	if err != nil {
+		return nil, err
+	}
+	conn := pc.(*net.UDPConn)
+	growBuffer(conn)
+	return &udpSocket{conn: conn, addr: conn.LocalAddr().(*net.UDPAddr).AddrPort()}, nil
+}
+
+// growBuffer asks for a large receive buffer, then for less: bursts of a fleet must fit while the pipeline is busy.
+func growBuffer(conn *net.UDPConn) {
+	for size := recvBuffer; size >= 256<<10; size /= 2 {
+		if conn.SetReadBuffer(size) == nil {
+			return
+		}
+	}
+}
+
+// send is the peer side of a route.
+func (s *udpSocket) send(to netip.AddrPort, packet []byte) error {
+	_, err := s.conn.WriteToUDPAddrPort(packet, to)
+	return err
+}
+
+// simpleReader reads one datagram per call: systems without recvmmsg.
+type simpleReader struct {
+	conn *net.UDPConn
+	buf  []byte
+	out  [1]datagram
+}
+
+func newSimpleReader(conn *net.UDPConn, size int) *simpleReader {
+	return &simpleReader{conn: conn, buf: make([]byte, size)}
+}
+
+func (r *simpleReader) read() ([]datagram, error) {
+	n, src, err := r.conn.ReadFromUDPAddrPort(r.buf)
+	if err != nil {
+		return nil, err
+	}
+	r.out[0] = datagram{data: r.buf[:n], src: unmapPort(src)}
+	return r.out[:], nil
+}
+
+func (r *simpleReader) lost() uint64 { return 0 }
+
+func unmapPort(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}
+
+// readLoop runs until the socket is closed; passing errors (a peer's ICMP message, a short lack of memory) are waited out.
+func readLoop(ctx context.Context, r batchReader, failed func(error), got func([]datagram)) {
+	for {
+		batch, err := r.read()
+		if err == nil {
+			got(batch)
+			continue
+		}
+		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			return
+		}
+		failed(err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
