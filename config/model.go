@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/vedette-hids/vedette/pattern"
 )
@@ -166,12 +167,12 @@ func (a *ActiveResponse) Name() string { return a.Command.Name + itoa(a.Timeout)
 // ResponseExecutor holds what the executor reads of the <active-response> sections (spec active-response.md, sections 8 and 11).
 type ResponseExecutor struct {
 	Disabled          bool
-	RepeatedOffenders []int  // minutes (of Unit seconds) for the 2nd, 3rd, ... offence
-	DryRun            bool   // Vedette: decide and log, run nothing (<dry_run>)
-	OffenderUnit      int    // Vedette: seconds per repeated_offenders unit, default 60 (<repeated_offenders_unit>; tests scale it)
-	MaxBlocks         int    // Vedette: cap on simultaneous blocks, default 1024 (<max_blocks>)
-	IPv6Prefix        int    // Vedette: prefix length blocked for IPv6 offenders, default 128 (<ipv6_prefix>)
-	HostsDeny         string // Vedette: path of hosts.deny, default /etc/hosts.deny (<hosts_deny>)
+	RepeatedOffenders []int         // minutes (of OffenderUnit) for the 2nd, 3rd, ... offence
+	DryRun            bool          // Vedette: decide and log, run nothing (<dry_run>)
+	OffenderUnit      time.Duration // Vedette: unit of repeated_offenders, default one minute (<repeated_offenders_unit>, "100ms"; tests scale it)
+	MaxBlocks         int           // Vedette: cap on simultaneous blocks, default 1024 (<max_blocks>)
+	IPv6Prefix        int           // Vedette: prefix length blocked for IPv6 offenders, default 128 (<ipv6_prefix>)
+	HostsDeny         string        // Vedette: path of hosts.deny, default /etc/hosts.deny (<hosts_deny>)
 }
 
 // Remote is one <remote> section.
