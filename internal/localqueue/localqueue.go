@@ -9,7 +9,7 @@ import (
 )
 
 // Listen binds a datagram socket with mode 0660. gid is its group, 0 leaves that to the directory. A socket that a dead process left is
-// replaced; Listen refuses a path that a running process reads, or that is no socket. Closing the connection removes the socket.
+// replaced; Listen refuses a path that a running process reads, or that is no socket. Close removes it again.
 func Listen(path string, gid int) (*net.UnixConn, error) {
 	addr := &net.UnixAddr{Name: path, Net: "unixgram"}
 	if err := clearPath(addr); err != nil {
@@ -47,4 +47,14 @@ func clearPath(addr *net.UnixAddr) error {
 		return fmt.Errorf("another process reads this queue")
 	}
 	return os.Remove(addr.Name)
+}
+
+// Close ends a queue and removes its socket, so that senders fail instead of filling it.
+func Close(conn *net.UnixConn) error {
+	path := conn.LocalAddr().(*net.UnixAddr).Name
+	err := os.Remove(path)
+	if cerr := conn.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }

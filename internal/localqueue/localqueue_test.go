@@ -19,13 +19,12 @@ func TestListenReplacesOnlyDeadSockets(t *testing.T) {
 	if _, err := Listen(path, 0); err == nil {
 		t.Fatal("took over a queue that is being read")
 	}
-	first.SetUnlinkOnClose(false)
 	first.Close() // as after a crash: the file stays
 	second, err := Listen(path, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer second.Close()
+	defer Close(second)
 	c, err := net.Dial("unixgram", path)
 	if err != nil {
 		t.Fatal(err)

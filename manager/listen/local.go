@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type LocalQueue struct {
 	path    string
 	conn    *net.UnixConn
+	closing sync.Once
 	deliver Deliver
 	log     *olog.Log
 	now     func() time.Time
@@ -44,7 +46,7 @@ func NewLocalQueue(o LocalOptions) (*LocalQueue, error) {
 
 // Run delivers messages until ctx ends, then removes the socket. While Deliver blocks, senders wait in the kernel's queue.
 func (q *LocalQueue) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { q.conn.Close() })
+	stop := context.AfterFunc(ctx, q.Close)
 	defer stop()
 	defer q.Close()
 	buf := make([]byte, event.MaxMessage+1)
@@ -68,7 +70,9 @@ func (q *LocalQueue) Run(ctx context.Context) error {
 }
 
 // Close releases the socket of a queue that will not be run.
-func (q *LocalQueue) Close() { q.conn.Close() }
+func (q *LocalQueue) Close() {
+	q.closing.Do(func() { localqueue.Close(q.conn) }) //nolint:errcheck // nothing more can be done about it
+}
 
 // Counts gives the numbers of datagrams received and of those that were no message.
 func (q *LocalQueue) Counts() (received, malformed uint64) {
