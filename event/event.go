@@ -44,6 +44,9 @@ func (f *Fields) Has(k Field) bool { return f.set&(1<<k) != 0 }
 // Set stores a value; the last one wins.
 func (f *Fields) Set(k Field, v string) { f.val[k] = v; f.set |= 1 << k }
 
+// Mask gives which fields are set, one bit each (1 << field).
+func (f *Fields) Mask() uint32 { return f.set }
+
 // Unset removes a value.
 func (f *Fields) Unset(k Field) { f.val[k] = ""; f.set &^= 1 << k }
 
