@@ -104,6 +104,10 @@ func (l *loader) compile(def *definition, n *node) bool {
 		l.add(def.pos, 1451, fmt.Sprintf("ERROR: Missing sub_strings on regex: '%s'.", src))
 		ok = false
 	}
+	if c, isPattern := n.regex.(interface{ NumCaptures() int }); err == nil && isPattern && c.NumCaptures() > l.d.opts.orderSize() {
+		l.warn(def.pos, fmt.Sprintf("Regex of decoder '%s' has %d groups, more than the %d fields of an order; the surplus is dropped.",
+			def.name, c.NumCaptures(), l.d.opts.orderSize()))
+	}
 	return ok
 }
 

@@ -9,6 +9,8 @@ import (
 type Source struct {
 	Name string
 	Data []byte
+	// MayBeEmpty accepts a file without elements, as OSSEC does for the default etc/local_decoder.xml.
+	MayBeEmpty bool
 }
 
 // Options adjust loading and decoding. The zero value has OSSEC's shipped settings.

@@ -14,7 +14,6 @@ import (
 //
 // Every problem of every file is reported, with file, line and OSSEC's message; problems of one decoder follow each other as OSSEC
 // prints them. Texts that begin with "decode-xml: " are printed without program name. The set is nil when a problem prevents the start.
-// A file without elements is an error; callers leave out an optional file that is empty.
 func Load(files []Source, opts Options) (*Decoders, config.Problems) {
 	l := loader{
 		d:      &Decoders{opts: opts, names: map[string]bool{}},
@@ -80,7 +79,7 @@ func (l *loader) file(f Source) {
 		l.xmlProblem(f.Name, err)
 		return
 	}
-	if len(doc.Roots) == 0 {
+	if len(doc.Roots) == 0 && !f.MayBeEmpty {
 		l.add(config.Position{File: f.Name}, 1231, "ERROR: Invalid NULL element in the configuration.")
 		return
 	}
