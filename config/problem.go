@@ -3,6 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,6 +19,7 @@ type Problem struct {
 	Text    string // message without program name, as spec configuration.md section 6: "ERROR: Invalid element in the configuration: 'x'."
 	Hint    string // what to do, "" = nothing to add
 	Warning bool   // does not prevent the start
+	Daemons Daemon // programs of OSSEC that read this part of the file; 0 = all
 }
 
 // Error gives "file:line: (code): text hint".
@@ -38,6 +42,14 @@ func (p Problem) Error() string {
 	return b.String()
 }
 
+// LogText is the problem as a program of OSSEC logs it, without time: "ossec-remoted(1235): ERROR: ...".
+func (p Problem) LogText(program string) string {
+	if p.Code == 0 {
+		return program + ": " + p.Text
+	}
+	return fmt.Sprintf("%s(%d): %s", program, p.Code, p.Text)
+}
+
 // Problems is every problem found in one load.
 type Problems []Problem
 
@@ -50,4 +62,78 @@ func (ps Problems) Err() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// For returns the problems of the parts that at least one of the given programs reads. An agent, for example, does not care for an
+// active response that only the manager would refuse: ps.For(AgentPrograms).
+func (ps Problems) For(d Daemon) Problems {
+	var out Problems
+	for _, p := range ps {
+		if p.Daemons == 0 || p.Daemons&d != 0 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Errors returns the problems that prevent the start.
+func (ps Problems) Errors() Problems {
+	return slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return p.Warning })
+}
+
+// Warnings returns the problems that do not prevent the start.
+func (ps Problems) Warnings() Problems {
+	return slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return !p.Warning })
+}
+
+// Print writes the problems for a person, one a line, and returns how many of them prevent the start.
+func (ps Problems) Print(w io.Writer) (errors int) {
+	for _, p := range ps {
+		fmt.Fprintln(w, p.Error())
+		if !p.Warning {
+			errors++
+		}
+	}
+	return errors
+}
+
+// configErrorText is message 1202.
+func configErrorText(file string) string {
+	return "ERROR: Configuration error at '" + file + "'. Exiting."
+}
+
+// LogTexts gives the lines that the named OSSEC program would log for its own part of the problems, without time; when one of them prevents
+// the start, the closing line of that program follows (1202, for ossec-agentd 1215, for ossec-agentlessd 7101). file is the path that line
+// names.
+func (ps Problems) LogTexts(program, file string) []string {
+	d, _ := ParseDaemon(program)
+	mine := ps.For(d)
+	var out []string
+	for _, p := range mine {
+		if line := p.LogText(program); len(out) == 0 || out[len(out)-1] != line {
+			out = append(out, line)
+		}
+	}
+	if mine.Err() == nil {
+		return out
+	}
+	closing := Problem{Code: 1202, Text: configErrorText(file)}
+	switch d {
+	case Agentd:
+		closing = Problem{Code: 1215, Text: "ERROR: No client configured. Exiting."}
+	case Agentlessd:
+		closing = Problem{Code: 7101, Text: "ERROR: Invalid agentless configuration."}
+	case Execd:
+		return out
+	}
+	return append(out, closing.LogText(program))
+}
+
+// shown is how a file is called in positions: relative to the root when it is below it.
+func shown(root, file string) string {
+	if root == "" {
+		return file
+	}
+	prefix := strings.TrimSuffix(root, string(os.PathSeparator)) + string(os.PathSeparator)
+	return strings.TrimPrefix(file, prefix)
 }
