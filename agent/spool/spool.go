@@ -39,6 +39,9 @@ type Queue struct {
 	damaged int64 // bytes that Open could not read
 }
 
+// firstSegment leaves room for Prepend.
+const firstSegment = 1 << 32
+
 // ErrClosed is returned by every method after Close.
 var ErrClosed = errors.New("spool is closed")
 
@@ -66,7 +69,7 @@ func (q *Queue) open() (err error) {
 	if err != nil {
 		return err
 	}
-	last := q.state.pos.seg
+	last := max(q.state.pos.seg, firstSegment)
 	for _, e := range entries {
 		n, ok := parseSegmentName(e.Name())
 		if !ok {
@@ -286,6 +289,74 @@ func (q *Queue) Rewind() error {
 		q.unread--
 	}
 	return nil
+}
+
+// Prepend puts records in front of everything that is not committed, in the order given. What was handed out and not committed is taken
+// back first, as Rewind does. It is meant for the end of a run, and copies the oldest segment.
+func (q *Queue) Prepend(recs [][]byte) error {
+	if err := q.Rewind(); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	head := q.segs[0]
+	s, err := createSegment(q.dir, head.n-1)
+	if err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	if err = q.copyFront(s, head, recs); err == nil {
+		err = s.f.Sync()
+	}
+	state := cursorState{pos: Pos{s.n, headerSize}, lost: q.state.lost}
+	if err == nil {
+		err = q.cursor.write(state)
+	}
+	if err != nil {
+		return fmt.Errorf("spool: %w", errors.Join(err, s.remove()))
+	}
+	q.state = state
+	q.bytes += s.size - head.size
+	if len(q.segs) == 1 { // appending goes on behind the old number
+		w, err := createSegment(q.dir, head.n+1)
+		if err != nil {
+			return fmt.Errorf("spool: %w", err)
+		}
+		q.segs = append(q.segs, w)
+		q.bytes += w.size
+	}
+	q.segs[0] = s
+	q.rd = reader{seg: s, off: headerSize}
+	q.unread += len(recs)
+	if err := head.remove(); err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	return nil
+}
+
+// copyFront fills a segment with records and then with what the reader has left of the head.
+func (q *Queue) copyFront(s, head *segment, recs [][]byte) (err error) {
+	for _, r := range recs {
+		if len(r) == 0 || len(r) > MaxRecord {
+			return fmt.Errorf("record of %d bytes", len(r))
+		}
+		if q.buf, err = s.append(q.buf, r); err != nil {
+			return err
+		}
+	}
+	from := q.rd
+	for {
+		from.limit = head.size
+		r, err := from.next()
+		if errors.Is(err, io.EOF) || errors.Is(err, errDamaged) {
+			return nil
+		}
+		if err == nil {
+			q.buf, err = s.append(q.buf, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // Len is the number of records that Next has not handed out.

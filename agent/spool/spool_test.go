@@ -93,6 +93,32 @@ func TestUncommittedRecordsAreHandedOutAgainAfterACrash(t *testing.T) {
 	take(t, open(t, crashed, 1<<20), 20, 50, true)
 }
 
+func TestPrependedRecordsComeFirst(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir, 64<<10)
+	put(t, q, 100, 1000)
+	take(t, q, 100, 300, true)
+	take(t, q, 300, 400, false)
+	var front [][]byte
+	for i := 290; i < 300; i++ {
+		front = append(front, fmt.Appendf(nil, "record %d", i))
+	}
+	if err := q.Prepend(front); err != nil {
+		t.Fatal(err)
+	}
+	put(t, q, 1000, 1010)
+	if q.Len() != 720 {
+		t.Fatalf("Len %d", q.Len())
+	}
+	q.Close()
+	q = open(t, dir, 64<<10)
+	take(t, q, 290, 1010, true)
+	if err := q.Prepend(front[:1]); err != nil {
+		t.Fatal(err)
+	}
+	take(t, q, 290, 291, true)
+}
+
 func TestBoundForcesOutTheOldestAndCountsThem(t *testing.T) {
 	dir := t.TempDir()
 	const bound = 64 << 10

@@ -1,0 +1,179 @@
+package forward
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/agentwire"
+)
+
+// maxPause bounds the pause between rounds of the start exchange, in units of Timing.Second. OSSEC's grows without end.
+const maxPause = 60
+
+// connect runs start exchanges until a server answers (spec protocol.md, section 9.1). It reports false when ctx ended first.
+func (f *Forwarder) connect(ctx context.Context) bool {
+	f.lock()
+	servers := f.o.Client.Servers
+	pause, step := 1, 18
+	if len(servers) > 1 {
+		pause, step = 6, 5
+	}
+	for unreachable := 0; ctx.Err() == nil; {
+		if err := f.open(ctx); err != nil {
+			unreachable++
+		} else {
+			unreachable = 0
+			if f.exchange(ctx) {
+				f.connected()
+				return true
+			}
+			if ctx.Err() != nil {
+				return false
+			}
+			f.log.Code(4101, "WARN", "Waiting for server reply (not started). Tried: '%s'.", servers[f.server].Host)
+		}
+		if len(servers) > 1 {
+			f.server = (f.server + 1) % len(servers)
+			if unreachable < len(servers) {
+				f.log.Info("Trying next server in the line: '%s'.", servers[f.server].Host)
+			} else {
+				f.log.Error("Unable to connect to any server.")
+			}
+		}
+		wait := min(pause, maxPause) + 1
+		if unreachable > 0 && unreachable < len(servers) {
+			wait = 1
+		} else {
+			pause += step
+		}
+		if f.await(ctx, time.Duration(wait)*f.o.Timing.Second) {
+			f.connected()
+			return true
+		}
+	}
+	return false
+}
+
+// exchange sends the startup message on OSSEC's schedule and reports whether the server acknowledged it.
+func (f *Forwarder) exchange(ctx context.Context) bool {
+	f.sendStartup()
+	for n := 1; n <= 6; n++ {
+		if f.await(ctx, time.Duration(n)*f.o.Timing.Second) {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		if n >= 3 {
+			f.sendStartup()
+		}
+	}
+	return false
+}
+
+func (f *Forwarder) sendStartup() {
+	if _, _, err := f.transmit([]byte(agentwire.Header + agentwire.Startup)); err != nil {
+		f.log.Debug("Startup message: %v", err)
+	}
+}
+
+// await stores events for d, or until the server acknowledges.
+func (f *Forwarder) await(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	sync := time.NewTicker(f.o.Timing.Second)
+	defer sync.Stop()
+	for {
+		in := f.in
+		if f.queue == nil || len(f.held) > 0 {
+			in = nil
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timer.C:
+			return false
+		case m := <-f.received:
+			if m.from == f.conn && m.err == nil && string(m.payload) == agentwire.Header+agentwire.Ack {
+				return true
+			}
+		case p := <-in:
+			f.store(p)
+		case <-sync.C:
+			f.keepStored()
+		}
+	}
+}
+
+// store puts an event into the spool. When that fails (disk full) it is held, and nobody may send before it is stored.
+func (f *Forwarder) store(payload string) {
+	err := f.queue.Append([]byte(payload))
+	if err == nil {
+		f.stats.spooled.Add(1)
+		return
+	}
+	f.log.Every("spool", time.Minute).Error("Storing events while no server answers: %v", err)
+	f.held = append(f.held, payload)
+}
+
+// keepStored tries held events again and asks the disk to keep what was stored.
+func (f *Forwarder) keepStored() {
+	if f.queue == nil {
+		return
+	}
+	for held := f.held; len(held) > 0; {
+		f.held = nil
+		for i, p := range held {
+			if f.store(p); len(f.held) > 0 {
+				f.held = held[i:]
+				return
+			}
+		}
+		held = nil
+	}
+	if err := f.queue.Sync(); err != nil {
+		f.log.Every("spool", time.Minute).Error("Storing events while no server answers: %v", err)
+	}
+}
+
+// connected begins a session: what was unconfirmed goes out again, then the start messages on the first time, then a keepalive.
+func (f *Forwarder) connected() {
+	s := f.o.Client.Servers[f.server]
+	f.log.Code(4102, "INFO", "Connected to server %s, port %d.", s.Host, s.Port)
+	f.stats.connects.Add(1)
+	if f.started {
+		f.log.Info("Server responded. Releasing lock.")
+	}
+	f.unlock()
+	f.session = session{}
+	f.lastValid = time.Now()
+	f.lastReceipt = f.lastValid
+	f.window.restart()
+	if !f.started {
+		f.started = true
+		f.sendEvent(event.Message{Kind: event.KindLog, Location: "ossec",
+			Text: "ossec: Agent started: '" + f.o.Key.Name + "->" + f.o.Key.IP + "'."}.String(), nil)
+		for _, p := range f.integrityMessages() {
+			f.sendEvent(p, nil)
+		}
+	}
+	f.keepalive(time.Now())
+}
+
+func (f *Forwarder) lockPath() string { return filepath.Join(f.o.Root, "queue", "ossec", ".wait") }
+
+// lock tells other local programs to wait with their messages (spec protocol.md, section 9.2).
+func (f *Forwarder) lock() {
+	if err := os.WriteFile(f.lockPath(), []byte("l"), 0o660); err != nil {
+		f.log.Every("lock", time.Minute).Error("Setting the lock: %v", err)
+	}
+}
+
+func (f *Forwarder) unlock() {
+	if err := os.Remove(f.lockPath()); err != nil && !os.IsNotExist(err) {
+		f.log.Every("lock", time.Minute).Error("Releasing the lock: %v", err)
+	}
+}

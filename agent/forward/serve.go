@@ -1,0 +1,368 @@
+package forward
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/vedette-hids/vedette/agent/spool"
+	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/agentwire"
+)
+
+// peerKind is what the agent knows of its manager.
+type peerKind uint8
+
+const (
+	unknownPeer peerKind = iota // just connected: events are kept for the case that it acknowledges
+	ossecPeer
+	vedettePeer
+)
+
+// session is what belongs to one time of being connected.
+type session struct {
+	peer        peerKind
+	beat        time.Time // last keepalive
+	acked       bool      // a keepalive of this session was acknowledged
+	ackDue      time.Time // when the acknowledgement of the last keepalive is overdue; zero = nothing is awaited
+	suspect     bool      // the server is asked whether it is there; events go to the spool meanwhile
+	probes      int       // keepalives since it became suspect
+	paceAt      time.Time // next burst from the spool to an OSSEC manager
+	lastReceipt time.Time
+	top         uint64 // highest index that a receipt named
+	topKnown    bool
+}
+
+const (
+	maxProbes   = 3
+	eventBurst  = 64 // events taken from senders per turn
+	replayBurst = 64 // events taken from the spool per turn for a Vedette manager
+)
+
+// serve forwards while the server answers; it returns when the server is lost or ctx ends.
+func (f *Forwarder) serve(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		if !f.chores(now) {
+			return
+		}
+		timer.Reset(max(f.nextChore(now), 0))
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-f.received:
+			if !f.inbound(m) {
+				return
+			}
+		case p := <-f.input():
+			f.event(p)
+			f.moreEvents()
+		case <-timer.C:
+		}
+	}
+}
+
+// input is the senders' queue, or nil while they have to wait.
+func (f *Forwarder) input() chan string {
+	if len(f.held) > 0 || f.queue == nil && (f.suspect || f.window.full()) {
+		return nil
+	}
+	return f.in
+}
+
+func (f *Forwarder) moreEvents() {
+	for range eventBurst {
+		select {
+		case p := <-f.input():
+			f.event(p)
+		default:
+			return
+		}
+	}
+}
+
+// event sends a new event, or stores it when older ones are still in the spool.
+func (f *Forwarder) event(payload string) {
+	if f.queue != nil && (f.suspect || f.window.full() || f.queue.Len() > 0) {
+		f.store(payload)
+		return
+	}
+	f.sendEvent(payload, nil)
+}
+
+// sendEvent sends an event that comes from a sender (pos nil) or from the spool. It reports false when the event did not leave
+// and was left to the spool.
+func (f *Forwarder) sendEvent(payload string, pos *spool.Pos) bool {
+	packet, n, err := f.transmit([]byte(payload))
+	if packet == nil { // cannot be made: nothing to keep
+		f.commit(pos)
+		return true
+	}
+	if err != nil {
+		f.log.Every("1218", time.Minute).Code(1218, "ERROR", "Unable to send message to 'server'.")
+		f.doubt(time.Now())
+		if f.peer == ossecPeer {
+			f.putBack(payload, pos)
+			return false
+		}
+	}
+	f.stats.sent.Add(1)
+	if f.peer == ossecPeer {
+		f.commit(pos)
+		return true
+	}
+	f.window.add(n, packet, payload, pos, time.Now())
+	return true
+}
+
+// putBack keeps an event that could not be sent.
+func (f *Forwarder) putBack(payload string, pos *spool.Pos) {
+	switch {
+	case f.queue == nil:
+		f.held = append(f.held, payload)
+	case pos != nil:
+		if err := f.queue.Rewind(); err != nil {
+			f.log.Every("spool", time.Minute).Error("%v", err)
+		}
+	default:
+		f.store(payload)
+	}
+}
+
+func (f *Forwarder) commit(pos *spool.Pos) {
+	if pos == nil || f.queue == nil {
+		return
+	}
+	if err := f.queue.Commit(*pos); err != nil {
+		f.log.Every("spool", time.Minute).Error("%v", err)
+	}
+}
+
+// chores does what is due; false = the server is lost.
+func (f *Forwarder) chores(now time.Time) bool {
+	if now.Sub(f.lastValid) > f.seconds(f.o.Client.TimeReconnect) {
+		return false
+	}
+	if f.peer == unknownPeer && f.acked && now.Sub(f.beat) >= f.o.Timing.Decide {
+		f.settleForOSSEC()
+	}
+	if f.peer == vedettePeer && !f.window.empty() && now.Sub(f.lastReceipt) > 5*f.o.Timing.Retransmit {
+		f.doubt(now)
+	}
+	if !f.ackDue.IsZero() && !now.Before(f.ackDue) {
+		f.suspect = true
+		if f.probes++; f.probes > maxProbes {
+			return false
+		}
+		f.keepalive(now)
+	}
+	if now.Sub(f.beat) >= f.seconds(f.o.Client.NotifyTime) {
+		f.keepalive(now)
+	}
+	f.resend(now)
+	if len(f.held) > 0 {
+		f.retryHeld()
+	}
+	if !f.suspect {
+		f.reportLost()
+		f.replay(now)
+	}
+	return true
+}
+
+// settleForOSSEC gives up on receipts: the manager sends none. Events of an earlier connection go out once more.
+func (f *Forwarder) settleForOSSEC() {
+	f.peer = ossecPeer
+	for i := range f.window.entries {
+		if e := &f.window.entries[i]; !e.done && e.sent.IsZero() {
+			f.stats.resent.Add(1)
+			if err := f.write(e.packet); err != nil {
+				f.doubt(time.Now())
+			}
+		}
+	}
+	f.commit(f.window.clear())
+}
+
+func (f *Forwarder) seconds(n int) time.Duration { return time.Duration(n) * f.o.Timing.Second }
+
+// nextChore is the time until something may be due.
+func (f *Forwarder) nextChore(now time.Time) time.Duration {
+	d := min(f.seconds(f.o.Client.NotifyTime)-now.Sub(f.beat), f.seconds(f.o.Client.TimeReconnect)-now.Sub(f.lastValid)+1)
+	if f.peer == unknownPeer {
+		d = min(d, max(f.o.Timing.Decide-now.Sub(f.beat), f.o.Timing.Second/10))
+	}
+	if !f.ackDue.IsZero() {
+		d = min(d, f.ackDue.Sub(now))
+	}
+	if !f.window.empty() {
+		d = min(d, f.o.Timing.Retransmit/4)
+	}
+	if len(f.held) > 0 {
+		d = min(d, f.o.Timing.Second)
+	}
+	if f.queue != nil && !f.suspect && f.queue.Len() > 0 && !f.window.full() {
+		if f.peer == vedettePeer {
+			return 0
+		}
+		d = min(d, f.paceAt.Sub(now))
+	}
+	return d
+}
+
+// keepalive sends one and awaits its acknowledgement.
+func (f *Forwarder) keepalive(now time.Time) {
+	f.log.Debug("Sending agent notification.")
+	f.beat = now
+	if f.o.Timing.AckTimeout > 0 && (f.ackDue.IsZero() || !now.Before(f.ackDue)) {
+		f.ackDue = now.Add(f.probeWait())
+	}
+	if _, _, err := f.transmit([]byte(f.keepaliveText())); err != nil {
+		f.log.Every("1218", time.Minute).Code(1218, "ERROR", "Unable to send message to 'server'.")
+	}
+}
+
+// probeWait is how long the answer to a keepalive may take. Once the server is suspected, questions come faster.
+func (f *Forwarder) probeWait() time.Duration {
+	if f.suspect {
+		return min(f.o.Timing.AckTimeout, 2*f.o.Timing.Second)
+	}
+	return f.o.Timing.AckTimeout
+}
+
+// doubt asks the server whether it is there; three unanswered questions mean that it is lost.
+func (f *Forwarder) doubt(now time.Time) {
+	if f.suspect || f.o.Timing.AckTimeout < 0 {
+		return
+	}
+	f.suspect = true
+	f.probes = 1
+	f.ackDue = time.Time{}
+	f.keepalive(now)
+}
+
+// answered notes that the server is there.
+func (f *Forwarder) answered() {
+	f.suspect, f.probes, f.ackDue = false, 0, time.Time{}
+}
+
+// resend repeats events for which no receipt came. Without a receipt in this session the manager may be OSSEC's, which takes no part in
+// this.
+func (f *Forwarder) resend(now time.Time) {
+	if f.peer != vedettePeer || f.window.empty() {
+		return
+	}
+	f.window.due(f.top, f.topKnown, f.o.Timing.Retransmit, now, 32, func(e *windowEntry) {
+		f.stats.resent.Add(1)
+		if err := f.write(e.packet); err != nil {
+			f.doubt(now)
+		}
+	})
+}
+
+// retryHeld sends what could not be stored, now that a server answers.
+func (f *Forwarder) retryHeld() {
+	if f.queue != nil {
+		f.keepStored()
+		return
+	}
+	for len(f.held) > 0 && !f.suspect && !f.window.full() {
+		p := f.held[0]
+		f.held = f.held[1:]
+		if !f.sendEvent(p, nil) {
+			return
+		}
+	}
+}
+
+// replay sends what is in the spool: at a bounded rate to an OSSEC manager, which has no way to slow the agent down, and as fast as receipts
+// come to a Vedette manager.
+func (f *Forwarder) replay(now time.Time) {
+	if f.queue == nil || f.queue.Len() == 0 {
+		return
+	}
+	burst := replayBurst
+	if f.peer != vedettePeer {
+		if now.Before(f.paceAt) {
+			return
+		}
+		f.paceAt = now.Add(f.o.Timing.PaceEvery)
+		burst = f.o.Timing.PaceBurst
+	}
+	for ; burst > 0 && !f.window.full() && !f.suspect; burst-- {
+		rec, pos, ok, err := f.queue.Next(nil)
+		if err != nil {
+			f.log.Every("spool", time.Minute).Error("%v", err)
+		}
+		if !ok || !f.sendEvent(string(rec), &pos) {
+			return
+		}
+	}
+}
+
+// reportLost tells the manager how many events the bound of the spool forced out.
+func (f *Forwarder) reportLost() {
+	if f.queue == nil {
+		return
+	}
+	n := f.queue.Lost()
+	if n == 0 {
+		return
+	}
+	f.log.Warn("The event spool was full: the oldest %d events were lost.", n)
+	f.sendEvent(event.Message{Kind: event.KindLog, Location: "vedette-agent",
+		Text: fmt.Sprintf("vedette: Agent event spool was full: %d events lost.", n)}.String(), nil)
+	if err := f.queue.ForgetLost(n); err != nil {
+		f.log.Every("spool", time.Minute).Error("%v", err)
+	}
+}
+
+// drain sends what waits in memory at the end, and gives a Vedette manager a moment to confirm.
+func (f *Forwarder) drain() {
+	if f.conn == nil || f.State() != Connected || f.suspect {
+		return
+	}
+	f.moreEvents()
+	deadline := time.NewTimer(f.o.Timing.Second)
+	defer deadline.Stop()
+	for f.peer == vedettePeer && !f.window.empty() {
+		select {
+		case m := <-f.received:
+			if m.err != nil || !f.inbound(m) {
+				return
+			}
+		case <-deadline.C:
+			return
+		}
+	}
+}
+
+// inbound handles what the reader brought; false = the server is lost.
+func (f *Forwarder) inbound(m inbound) bool {
+	if m.from != f.conn {
+		return true
+	}
+	if m.err != nil {
+		if f.conn.tcp || !passing(m.err) {
+			return false
+		}
+		f.doubt(time.Now()) // "port unreachable"
+		return true
+	}
+	f.payload(m.payload)
+	return true
+}
+
+// receipt takes confirmed events out of the window.
+func (f *Forwarder) receipt(r *agentwire.Receipts) {
+	f.peer = vedettePeer
+	f.lastReceipt = time.Now()
+	if top, ok := r.Top(); ok {
+		f.top, f.topKnown = top, true
+	}
+	n, pos := f.window.confirm(r)
+	f.stats.confirmed.Add(uint64(n))
+	f.commit(pos)
+}
