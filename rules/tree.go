@@ -1,0 +1,258 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/pattern"
+)
+
+// maxPlaces bounds the tree: rules that hang below every rule of a group double it each time.
+const maxPlaces = 1 << 19
+
+// place is a position in the tree while it is being built.
+type place struct {
+	rule *Rule
+	kids []*place
+}
+
+// insert puts a new place of rule before the first sibling with a smaller key.
+func (l *loader) insert(siblings []*place, rule *Rule) []*place {
+	p := &place{rule: rule}
+	l.places++
+	for i, s := range siblings {
+		if s.rule.key < rule.key {
+			siblings = append(siblings, nil)
+			copy(siblings[i+1:], siblings[i:])
+			siblings[i] = p
+			return siblings
+		}
+	}
+	return append(siblings, p)
+}
+
+// attach hangs def into the tree (spec rules.md, section 5) and reports whether it found its place.
+func (l *loader) attach(def *definition) bool {
+	if def.ID < 10 {
+		l.roots = l.insert(l.roots, def.Rule)
+		return true
+	}
+	if def.ifSID == nil && def.ifGroup == nil && def.matchedGrp != nil {
+		def.ifGroup = def.matchedGrp
+	}
+	if def.ifSID == nil && def.ifGroup == nil && def.matchedSID >= 0 {
+		t := fmt.Sprint(def.matchedSID)
+		def.ifSID = &t
+	}
+	switch {
+	case def.ifSID != nil:
+		return l.attachBySID(def)
+	case def.ifLevel != nil:
+		return l.attachByLevel(def)
+	case def.ifGroup != nil:
+		text := *def.ifGroup
+		n := l.attachBelow(def, func(r *Rule) bool { return pattern.WordMatch(text, r.Groups) })
+		if n == 0 {
+			l.failParent(def, "rules_list: Group '%s' not found. Invalid 'if_group'.", text)
+		}
+		return n > 0
+	}
+	return l.attachToRoot(def)
+}
+
+func (l *loader) attachBySID(def *definition) bool {
+	text := *def.ifSID
+	if strings.Trim(text, "0123456789, ") != "" {
+		l.failRule(def, "rules_list: Signature ID must be an integer. Exiting...")
+		return false
+	}
+	ok := true
+	for _, f := range strings.FieldsFunc(text, func(c rune) bool { return c == ',' || c == ' ' }) {
+		id := number(f, 9)
+		found := 0
+		l.belowSID(l.roots, id, def, &found)
+		if found == 0 {
+			ok = false
+			if !l.broken[id] {
+				l.failParent(def, "rules_list: Signature ID '%d' not found. Invalid 'if_sid'.", id)
+			}
+		}
+	}
+	if !ok {
+		return false
+	}
+	if text == "" || strings.HasSuffix(text, ",") || strings.HasSuffix(text, " ") {
+		def.flags |= flagDoubledParent
+		return l.attachToRoot(def)
+	}
+	return true
+}
+
+// belowSID attaches def below every place of rule id: depth first, the search in one list of siblings ends at the first hit.
+func (l *loader) belowSID(siblings []*place, id int, def *definition, found *int) {
+	for _, p := range siblings {
+		if l.places > maxPlaces {
+			return
+		}
+		if p.rule.ID == id {
+			p.kids = l.insert(p.kids, def.Rule)
+			def.Category = p.rule.Category
+			def.addParent(id)
+			*found++
+			return
+		}
+		l.belowSID(p.kids, id, def, found)
+	}
+}
+
+func (r *Rule) addParent(id int) {
+	for _, p := range r.Parents {
+		if p == id {
+			return
+		}
+	}
+	r.Parents = append(r.Parents, id)
+}
+
+func (l *loader) attachByLevel(def *definition) bool {
+	level := number(*def.ifLevel, 6)
+	if level == 0 {
+		l.report(config.Problem{Pos: def.Pos, Text: "Invalid level (atoi)", Hint: fmt.Sprintf("(rule %d is left out)", def.ID), Warning: true})
+		return false
+	}
+	n := l.attachBelow(def, func(r *Rule) bool { return r.key >= level*100 })
+	if n == 0 {
+		l.failParent(def, "rules_list: Level ID '%d' not found. Invalid 'if_level'.", level*100)
+	}
+	return n > 0
+}
+
+// attachBelow attaches def below every place whose rule is wanted, at any depth, and counts them.
+func (l *loader) attachBelow(def *definition, want func(*Rule) bool) int {
+	n := 0
+	var walk func([]*place)
+	walk = func(siblings []*place) {
+		for _, p := range siblings {
+			if l.places > maxPlaces {
+				return
+			}
+			walk(p.kids)
+			if p.rule != def.Rule && want(p.rule) {
+				p.kids = l.insert(p.kids, def.Rule)
+				def.addParent(p.rule.ID)
+				n++
+			}
+		}
+	}
+	walk(l.roots)
+	return n
+}
+
+func (l *loader) attachToRoot(def *definition) bool {
+	for _, p := range l.roots {
+		if p.rule.Category == def.Category {
+			p.kids = l.insert(p.kids, def.Rule)
+			def.addParent(p.rule.ID)
+			return true
+		}
+	}
+	l.failParent(def, "rules_list: Category '%d' not found. Invalid 'category'.", categoryNumber(def.Category))
+	return false
+}
+
+// failParent reports a missing parent, unless a file or a rule could not be read and may be the one that is missing.
+func (l *loader) failParent(def *definition, format string, args ...any) {
+	if l.partial {
+		def.ok = false
+		return
+	}
+	l.failRule(def, format, args...)
+}
+
+func (l *loader) failRule(def *definition, format string, args ...any) {
+	def.ok = false
+	l.report(config.Problem{Pos: def.Pos, Text: fmt.Sprintf(format, args...), Hint: fmt.Sprintf("(rule %d)", def.ID)})
+}
+
+// installSearch connects a correlation rule with what it counts: it marks the target of a sid search, and enters itself into the lists
+// of the rules loaded so far that a group search counts.
+func (l *loader) installSearch(def *definition, r *Rule) {
+	if def.matchedSID >= 0 {
+		if t := l.byID[def.matchedSID]; t != nil {
+			t.sidTarget = true
+			r.search.target = t
+		}
+	}
+	if r.search.kind != searchGroup || def.matchedGrp == nil {
+		return
+	}
+	m, err := pattern.CompileMatch(*def.matchedGrp)
+	if err != nil {
+		l.failRule(def, "ERROR: Syntax error on regex: '%s': %d.", *def.matchedGrp, patternCode(err))
+		return
+	}
+	var walk func([]*place)
+	walk = func(siblings []*place) {
+		for _, p := range siblings {
+			if m.MatchString(p.rule.Groups) {
+				p.rule.groupLists = append(p.rule.groupLists, r.index)
+			}
+			walk(p.kids)
+		}
+	}
+	walk(l.roots)
+}
+
+// overwrite changes old to what def says (spec rules.md, section 6).
+func (l *loader) overwrite(old *Rule, def *definition) {
+	n := def.Rule
+	o := *old
+	old.Rule = n.Rule
+	old.NoAlert, old.Ignore, old.hasDesc, old.accuracy, old.key = n.NoAlert, n.Ignore, n.hasDesc, n.accuracy, n.key
+	old.maxSize, old.timeframe, old.check, old.active = n.maxSize, n.timeframe, n.check, n.active
+	old.flags, old.conds = n.flags, n.conds
+	if l.opts.OssecExact {
+		old.keepExact(&o, n)
+		if def.matchedSID >= 0 {
+			if t := l.byID[def.matchedSID]; t != nil {
+				t.sidTarget = true
+			}
+		}
+		return
+	}
+	old.Infos, old.ignoreKey, old.checkKey = n.Infos, n.ignoreKey, n.checkKey
+	old.search = n.search
+	l.forgetGroupList(old.index)
+	if old.search.kind != searchNone {
+		l.installSearch(def, old)
+	}
+}
+
+// keepExact restores what OSSEC's overwrite leaves as it was in o.
+func (r *Rule) keepExact(o, n *Rule) {
+	const kept = flagIgnore | flagCheckIgnored
+	r.flags = r.flags&^kept | o.flags&kept
+	for s := range r.conds.text {
+		r.conds.text[s].pcre = o.conds.text[s].pcre
+	}
+	r.conds.text[subSrcGeo], r.conds.text[subDstGeo] = o.conds.text[subSrcGeo], o.conds.text[subDstGeo]
+	r.conds.fields, r.conds.lists = o.conds.fields, o.conds.lists
+	if o.search.kind == searchRegex {
+		r.search.regex = n.search.regex
+	}
+	r.describe()
+}
+
+// forgetGroupList removes the correlation rule with this index from the rules that it counted.
+func (l *loader) forgetGroupList(index int) {
+	for _, r := range l.rs.rules {
+		kept := r.groupLists[:0]
+		for _, g := range r.groupLists {
+			if g != index {
+				kept = append(kept, g)
+			}
+		}
+		r.groupLists = kept
+	}
+}
