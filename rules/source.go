@@ -1,0 +1,61 @@
+package rules
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/rules/decode"
+	"github.com/vedette-hids/vedette/rules/list"
+)
+
+// ReadSources reads the files of a <rules> section below the install root. A decoder file that cannot be read is a problem at once; a
+// rules file that cannot be read is reported by Load, with the others' problems; a list that is missing is a warning, it matches
+// nothing. With exact, lists are taken from their compiled files only, as OSSEC does.
+func ReadSources(root string, cfg config.Rules, exact bool) (Sources, config.Problems) {
+	var src Sources
+	var probs config.Problems
+	for _, name := range cfg.Decoders {
+		data, err := os.ReadFile(below(root, name))
+		switch {
+		case err == nil && cfg.DefaultDecoders && name != cfg.Decoders[0] && !hasElement(data):
+			// The optional local file may be empty.
+		case err == nil:
+			src.Decoders = append(src.Decoders, decode.Source{Name: name, Data: data})
+		case cfg.DefaultDecoders && name != cfg.Decoders[0] && errors.Is(err, fs.ErrNotExist):
+		default:
+			probs = append(probs, config.Problem{Pos: config.Position{File: name}, Code: 1226,
+				Text: "ERROR: Error reading XML file '" + name + "': XMLERR: File '" + name + "' not found.", Hint: "(" + err.Error() + ")"})
+		}
+	}
+	for _, name := range cfg.Lists {
+		name = list.Name(name)
+		db, err := list.Load(root, name, exact)
+		if err != nil {
+			probs = append(probs, config.Problem{Pos: config.Position{File: name}, Code: 1126, Warning: true,
+				Text: "WARN: Unable to open list '" + name + "'.", Hint: "Rules that consult it do not match (" + err.Error() + ")."})
+		}
+		src.Lists = append(src.Lists, ListFile{Name: name, DB: db})
+	}
+	for _, name := range cfg.Rules {
+		data, err := os.ReadFile(below(root, name))
+		src.Rules = append(src.Rules, File{Name: name, Data: data, Err: err})
+	}
+	return src, probs
+}
+
+// below is the path of a file named in the configuration.
+func below(root, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(root, name)
+}
+
+// hasElement reports whether a file has anything but blanks and comments, roughly: whether there is an element to complain about.
+func hasElement(data []byte) bool {
+	doc, err := readDocument(File{Name: "x", Data: data})
+	return err != nil || len(doc.Roots) > 0
+}
