@@ -1,0 +1,245 @@
+package logcollector
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/olog"
+)
+
+// nothingOpen is for formats whose events never span lines.
+type nothingOpen struct{}
+
+func (nothingOpen) Flush(time.Duration, bool, emitFunc) {}
+func (nothingOpen) Open() bool                          { return false }
+
+// snortFull joins the first three lines of a full snort alert.
+type snortFull struct {
+	log  *olog.Log
+	buf  []byte
+	line int // lines taken of the open alert
+}
+
+func (s *snortFull) Line(line []byte, emit emitFunc) {
+	switch {
+	case s.line == 0:
+		if bytes.HasPrefix(line, []byte("[**] [")) {
+			s.buf, s.line = append(s.buf[:0], line...), 1
+		}
+	case s.line == 1 && bytes.HasPrefix(line, []byte("[Classification: ")):
+		s.buf, s.line = append(s.buf, line...), 2
+	case s.line == 1 && bytes.HasPrefix(line, []byte("[Priority: ")):
+		s.buf, s.line = append(s.buf, "[Classification: Preprocessor] [Priority: 3] "...), 2
+	case snortDate(line):
+		if s.line == 1 {
+			s.buf = append(s.buf, "[Classification: Preprocessor] [Priority: 3] "...)
+		}
+		_, rest, _ := bytes.Cut(line, []byte(" "))
+		emit(event.KindLog, text(append(s.buf, rest...)))
+		s.line = 0
+	default:
+		s.log.Every("snort", time.Minute).Text("Bad formatted snort full file.")
+		s.line = 0
+	}
+}
+
+func snortDate(l []byte) bool {
+	return len(l) > 5 && l[2] == '/' && l[5] == '-' && bytes.IndexByte(l, ' ') > 0
+}
+
+func (s *snortFull) Flush(_ time.Duration, final bool, _ emitFunc) {
+	if final {
+		s.line = 0
+	}
+}
+
+func (s *snortFull) Open() bool { return s.line > 0 }
+
+// nmapGrepable reads nmap's grepable output into host information.
+type nmapGrepable struct {
+	nothingOpen
+	log *olog.Log
+}
+
+func (n *nmapGrepable) Line(line []byte, emit emitFunc) {
+	s := string(line)
+	if s == "" || s[0] == '#' {
+		return
+	}
+	host, rest, ok := strings.Cut(s, "\t")
+	if !ok || !strings.HasPrefix(host, "Host: ") {
+		n.log.Every("nmap", time.Minute).Text("Bad formatted nmap grepable file.")
+		return
+	}
+	if strings.HasPrefix(rest, "Status:") {
+		return
+	}
+	ports, ok := strings.CutPrefix(rest, "Ports: ")
+	if !ok {
+		n.log.Every("nmap", time.Minute).Text("Bad formatted nmap grepable file.")
+		return
+	}
+	var b strings.Builder
+	b.WriteString(host + ", open ports:")
+	for item := range strings.SplitSeq(ports, ",") {
+		part := strings.Split(strings.TrimLeft(item, " "), "/")
+		if len(part) < 3 {
+			break
+		}
+		if part[1] == "open" {
+			fmt.Fprintf(&b, " %.8s(%.8s)", part[0], part[2])
+		}
+	}
+	emit(event.KindHostinfo, b.String())
+}
+
+// mysqlLog reads MySQL's general log, whose later lines of one second leave the time out.
+type mysqlLog struct {
+	nothingOpen
+	stamp string
+}
+
+func (m *mysqlLog) Line(line []byte, emit emitFunc) {
+	l := string(line)
+	switch {
+	case len(l) > 17 && mysqlDate(l):
+		m.stamp = l[:15]
+		emit(event.KindMySQL, "MySQL log: "+m.stamp+" "+strings.TrimLeft(l[15:], " \t"))
+	case len(l) > 9 && strings.HasPrefix(l, "\t\t      ") && m.stamp != "":
+		emit(event.KindMySQL, "MySQL log: "+m.stamp+" "+strings.TrimLeft(l, " \t"))
+	}
+}
+
+func mysqlDate(l string) bool {
+	for _, i := range [...]int{0, 1, 2, 3, 4, 5, 7, 8} {
+		if !digit(l[i]) {
+			return false
+		}
+	}
+	return l[6] == ' ' && l[9] == ':' && l[12] == ':'
+}
+
+// djb reads multilog directories of daemontools.
+type djb struct {
+	nothingOpen
+	program, host string
+	now           func() time.Time
+}
+
+func newDJB(path, host string, log *olog.Log, now func() time.Time) (Assembler, error) {
+	dir := filepath.Dir(path)
+	program := filepath.Base(dir)
+	if filepath.Base(path) != "current" || dir == "/" || filepath.Dir(dir) == "/" {
+		log.Code(1953, "ERROR", "Invalid DJB multilog file: '%s'.", path)
+		return nil, fmt.Errorf("djb-multilog: %s is not <dir>/<program>/current", path)
+	}
+	log.Info("Using program name '%s' for DJB multilog file: '%s'.", program, path)
+	return &djb{program: program, host: host, now: now}, nil
+}
+
+func (d *djb) Line(line []byte, emit emitFunc) {
+	if len(line) < 26 || line[0] != '@' || line[25] != ' ' {
+		return
+	}
+	for _, i := range [...]int{1, 2, 3, 24} {
+		if c := line[i]; !digit(c) && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return
+		}
+	}
+	rest := strings.TrimLeft(text(line[25:]), " ")
+	if len(line) > 43 && len(rest) > 16 && rest[3] == ' ' && rest[6] == ' ' && rest[15] == ' ' && rest[9] == ':' && rest[12] == ':' {
+		emit(event.KindMySQL, rest[16:])
+		return
+	}
+	emit(event.KindMySQL, fmt.Sprintf("%s %s %s: %s", d.now().Format("Jan 02 15:04:05"), d.host, d.program, rest))
+}
+
+// ossecAlert reads an alerts.log, of this manager or another one.
+type ossecAlert struct {
+	open                       bool
+	location, rule, level, sum string
+	srcip, user                string
+	logs                       []string
+}
+
+// Limits of one forwarded alert.
+const (
+	maxAlertLogs  = 20
+	maxAlertText  = 2047
+	maxAlertLines = 1596
+)
+
+func (o *ossecAlert) Line(line []byte, emit emitFunc) {
+	l := text(line)
+	switch {
+	case strings.HasPrefix(l, "** Alert "):
+		*o = ossecAlert{open: true}
+	case !o.open:
+	case o.location == "":
+		if i := strings.IndexByte(l, ':'); i >= 0 {
+			if j := strings.IndexByte(l[i:], ' '); j >= 0 {
+				o.location = l[i+j+1:]
+			}
+		}
+		if o.location == "" {
+			o.open = false
+		}
+	case strings.HasPrefix(l, "Rule: ") && o.rule == "":
+		rest := strings.TrimPrefix(l, "Rule: ")
+		o.rule, rest, _ = strings.Cut(rest, " (level ")
+		o.level, rest, _ = strings.Cut(rest, ")")
+		if a, z := strings.IndexByte(rest, '\''), strings.LastIndexByte(rest, '\''); a >= 0 && z > a {
+			o.sum = rest[a+1 : z]
+		}
+	case strings.HasPrefix(l, "Src IP: "):
+		o.srcip = l[len("Src IP: "):]
+	case strings.HasPrefix(l, "User: "):
+		o.user = l[len("User: "):]
+	case strings.HasPrefix(l, "Src Port: "), strings.HasPrefix(l, "Dst IP: "), strings.HasPrefix(l, "Dst Port: "):
+	case l == "":
+		if len(o.logs) > 0 {
+			o.send(emit)
+		}
+	case len(o.logs) < maxAlertLogs:
+		o.logs = append(o.logs, l)
+	}
+}
+
+func (o *ossecAlert) send(emit emitFunc) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "ossec: Alert Level: %s; Rule: %s - %s; Location: %s;", o.level, o.rule, o.sum, o.location)
+	if o.srcip != "" && !strings.HasPrefix(o.srcip, "(no") {
+		b.WriteString(" srcip: " + o.srcip + ";")
+	}
+	if o.user != "" && !strings.HasPrefix(o.user, "(no") {
+		b.WriteString(" user: " + o.user + ";")
+	}
+	b.WriteString("  ")
+	if len(o.logs) == 1 {
+		b.WriteString(o.logs[0])
+	} else {
+		all := strings.Join(o.logs, "\n") + "\n"
+		if len(all) > maxAlertLines {
+			all = all[:maxAlertLines] + "..."
+		}
+		b.WriteString(all)
+	}
+	s := b.String()
+	if len(s) > maxAlertText {
+		s = s[:maxAlertText]
+	}
+	emit(event.KindLog, s)
+	*o = ossecAlert{}
+}
+
+func (o *ossecAlert) Flush(_ time.Duration, final bool, emit emitFunc) {
+	if final && len(o.logs) > 0 {
+		o.send(emit)
+	}
+}
+
+func (o *ossecAlert) Open() bool { return o.open }

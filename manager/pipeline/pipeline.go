@@ -1,0 +1,287 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/olog"
+	"github.com/vedette-hids/vedette/rules"
+	"github.com/vedette-hids/vedette/rules/decode"
+)
+
+// FIM decides on integrity messages (syscheck/baseline.Store is one). keep is false when the message leads to no event.
+type FIM interface {
+	Apply(ev *event.Event) (keep bool, err error)
+}
+
+// Findings remembers rootcheck findings (rootcheck/findings.Store is one).
+type Findings interface {
+	Apply(ev *event.Event) error
+}
+
+// Recorder takes what came of an event, in order, on one goroutine. a and extra are nil when there is no alert; extra is a statistical
+// alert that comes before a. Idle is called when no event waits, so that buffered output can be written.
+type Recorder interface {
+	Record(ev *event.Event, a, extra *event.Alert)
+	Idle(now time.Time)
+}
+
+// Options of New. Ruleset, State and Recorder are required.
+type Options struct {
+	Ruleset  *rules.Ruleset
+	State    *rules.State
+	FIM      FIM
+	Findings Findings
+	Hostinfo *decode.Hostinfo
+	Recorder Recorder
+	Log      *olog.Log // of "ossec-analysisd"
+
+	LocalHost string // short name of the manager's host
+	Workers   int    // 0 = one per CPU
+	Queue     int    // events that may wait; 0 = 16384
+	Now       func() time.Time
+}
+
+// batchSize is how many events travel together at most: large enough to make hand-over cheap, small enough to keep the delay low.
+const batchSize = 256
+
+// batch is a number of events on their way, and the signal that all of them are prepared.
+type batch struct {
+	events   []*event.Event
+	prepared []rules.Prepared
+	done     chan struct{}
+}
+
+// Counters of a Pipeline, which only grow.
+type Counters struct {
+	Received, Alerts, Dropped, Invalid uint64
+}
+
+// Pipeline is the manager's analysis. Make it with New, call Run once, Submit from anywhere.
+type Pipeline struct {
+	o       Options
+	ruleset atomic.Pointer[rules.Ruleset]
+	in      chan *event.Event
+	free    sync.Pool
+	swap    chan *rules.Ruleset
+	ended   chan struct{}
+
+	received, alerts, dropped, invalid atomic.Uint64
+}
+
+// New makes a pipeline.
+func New(o Options) *Pipeline {
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Queue <= 0 {
+		o.Queue = 16384
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	p := &Pipeline{o: o, in: make(chan *event.Event, o.Queue), swap: make(chan *rules.Ruleset), ended: make(chan struct{})}
+	p.ruleset.Store(o.Ruleset)
+	p.free.New = func() any {
+		return &batch{events: make([]*event.Event, 0, batchSize), prepared: make([]rules.Prepared, batchSize)}
+	}
+	return p
+}
+
+// ErrClosed is returned by Submit when Run has ended.
+var ErrClosed = errors.New("pipeline is closed")
+
+// Submit hands an event in; it waits while the queue is full.
+func (p *Pipeline) Submit(ctx context.Context, ev *event.Event) error {
+	select {
+	case p.in <- ev:
+		return nil
+	default:
+	}
+	select {
+	case p.in <- ev:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.ended:
+		return ErrClosed
+	}
+}
+
+// Swap changes the ruleset while events flow; correlation state goes on. It returns when the ordered stage uses the new one.
+func (p *Pipeline) Swap(ctx context.Context, rs *rules.Ruleset) error {
+	p.ruleset.Store(rs)
+	select {
+	case p.swap <- rs:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.ended:
+		return ErrClosed
+	}
+}
+
+// Counters gives the counters.
+func (p *Pipeline) Counters() Counters {
+	return Counters{p.received.Load(), p.alerts.Load(), p.dropped.Load(), p.invalid.Load()}
+}
+
+// Waiting is the number of events that wait to be analysed.
+func (p *Pipeline) Waiting() int { return len(p.in) }
+
+// Run analyses until ctx ends; then it analyses what was submitted before and returns.
+func (p *Pipeline) Run(ctx context.Context) error {
+	defer close(p.ended)
+	work := make(chan *batch, p.o.Workers)
+	order := make(chan *batch, 4*p.o.Workers)
+	var wg sync.WaitGroup
+	for range p.o.Workers {
+		wg.Go(func() { p.prepare(work) })
+	}
+	wg.Go(func() { p.dispatch(ctx, work, order) })
+	p.stage(order)
+	wg.Wait()
+	return nil
+}
+
+// dispatch makes batches of what is there and gives each to the workers and, in order, to the stage.
+func (p *Pipeline) dispatch(ctx context.Context, work, order chan<- *batch) {
+	defer close(work)
+	defer close(order)
+	for {
+		var first *event.Event
+		select {
+		case first = <-p.in:
+		case <-ctx.Done():
+			select {
+			case first = <-p.in:
+			default:
+				return
+			}
+		}
+		b := p.free.Get().(*batch)
+		b.done = make(chan struct{})
+		b.events = append(b.events[:0], first)
+	fill:
+		for len(b.events) < batchSize {
+			select {
+			case ev := <-p.in:
+				b.events = append(b.events, ev)
+			default:
+				break fill
+			}
+		}
+		work <- b
+		order <- b
+	}
+}
+
+func (p *Pipeline) prepare(work <-chan *batch) {
+	var sc rules.Scratch
+	for b := range work {
+		rs := p.ruleset.Load()
+		for i, ev := range b.events {
+			if parallel(ev.Kind) {
+				rs.Prepare(ev, &sc, &b.prepared[i])
+			}
+		}
+		close(b.done)
+	}
+}
+
+// parallel reports whether events of a kind can be prepared before they are in order; the others need a store first.
+func parallel(k event.Kind) bool {
+	return k != event.KindSyscheck && k != event.KindRootcheck && k != event.KindHostinfo
+}
+
+// stage is the ordered part.
+func (p *Pipeline) stage(order <-chan *batch) {
+	s := stage{p: p}
+	idle := time.NewTicker(time.Second)
+	defer idle.Stop()
+	for {
+		select {
+		case b, ok := <-order:
+			if !ok {
+				p.o.Recorder.Idle(p.o.Now())
+				return
+			}
+			<-b.done
+			for i, ev := range b.events {
+				s.process(ev, &b.prepared[i])
+			}
+			clear(b.events)
+			p.free.Put(b)
+			if len(order) == 0 {
+				p.o.Recorder.Idle(p.o.Now())
+			}
+		case rs := <-p.swap:
+			p.o.State.Swap(rs)
+		case now := <-idle.C:
+			p.o.Recorder.Idle(now)
+		}
+	}
+}
+
+// stage holds the working memory of the ordered part.
+type stage struct {
+	p  *Pipeline
+	sc rules.Scratch
+}
+
+func (s *stage) process(ev *event.Event, pr *rules.Prepared) {
+	p := s.p
+	p.received.Add(1)
+	if !parallel(ev.Kind) {
+		keep, err := s.decode(ev)
+		if err != nil {
+			p.invalid.Add(1)
+			p.o.Log.Every("invalid "+ev.Location, time.Minute).Error("%v", err)
+			return
+		}
+		if !keep {
+			p.dropped.Add(1)
+			return
+		}
+		p.o.State.Ruleset().Prepare(ev, &s.sc, pr)
+	}
+	out := p.o.State.Process(pr, ev.Received)
+	if out.Reason.Dropped() {
+		p.dropped.Add(1)
+		return
+	}
+	if out.Alert != nil {
+		p.alerts.Add(1)
+	}
+	p.o.Recorder.Record(ev, out.Alert, out.Extra)
+}
+
+// decode lets the store of an event's kind decode it.
+func (s *stage) decode(ev *event.Event) (keep bool, err error) {
+	decode.Predecode(ev, s.p.o.LocalHost)
+	switch ev.Kind {
+	case event.KindSyscheck:
+		if s.p.o.FIM == nil {
+			return false, nil
+		}
+		return s.p.o.FIM.Apply(ev)
+	case event.KindRootcheck:
+		if s.p.o.Findings == nil {
+			return false, nil
+		}
+		if err := s.p.o.Findings.Apply(ev); err != nil {
+			return false, fmt.Errorf("rootcheck event: %w", err)
+		}
+		return true, nil
+	}
+	if s.p.o.Hostinfo == nil {
+		return false, nil
+	}
+	return s.p.o.Hostinfo.Decode(ev)
+}
