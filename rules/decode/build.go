@@ -1,6 +1,10 @@
 package decode
 
-import "github.com/vedette-hids/vedette/pattern"
+import (
+	"slices"
+
+	"github.com/vedette-hids/vedette/pattern"
+)
 
 // startAll lets the walk begin at every member.
 func (l *list) startAll() {
@@ -60,6 +64,9 @@ const minIndexed = 3
 // each.
 const minLiteralMembers = 4
 
+// minLiteralLength is the length in bytes under which a literal makes the scan slower than asking the member.
+const minLiteralLength = 4
+
 // buildIndex sorts the members where a walk can begin by what their prematch tells about the log.
 func (l *list) buildIndex() {
 	l.always = append([]uint64(nil), l.start...)
@@ -109,7 +116,7 @@ func (l *list) buildLiterals(members []int) {
 			continue
 		}
 		need, ok := p.Literals()
-		if !ok {
+		if !ok || slices.ContainsFunc(need, func(lit string) bool { return len(lit) < minLiteralLength }) {
 			continue
 		}
 		for _, lit := range need {

@@ -40,9 +40,24 @@ type header struct {
 
 func isControl(c byte) bool { return c < 0x20 || c == 0x7F }
 
+// mayHoldControl reports whether one of the eight bytes of w can be a control byte; it errs on the side of yes.
+func mayHoldControl(w uint64) bool {
+	const ones = 0x0101010101010101
+	del := w ^ 0x7F*ones
+	return ((w-0x20*ones)&^w|(del-ones)&^del)&(0x80*ones) != 0
+}
+
 // clean deletes control bytes; without any it returns s itself.
 func clean(s string) string {
-	for i := 0; i < len(s); i++ {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		b := s[i : i+8]
+		if mayHoldControl(uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56) {
+			break
+		}
+	}
+	for ; i < len(s); i++ {
 		if isControl(s[i]) {
 			return deleteControls(s, i, false)
 		}

@@ -134,6 +134,22 @@ func TestPredecodeKeepsTheDiffOfIntegrityEvents(t *testing.T) {
 	}
 }
 
+func TestEveryControlByteIsDeletedAtEveryPlace(t *testing.T) {
+	for c := range 256 {
+		for at := range 20 {
+			b := []byte("abcdefgh ~}ijklmnopq")
+			b[at] = byte(c)
+			want := string(b)
+			if c < 0x20 || c == 0x7F {
+				want = string(b[:at]) + string(b[at+1:])
+			}
+			if got := clean(string(b)); got != want {
+				t.Fatalf("byte %#x at %d: %q, want %q", c, at, got, want)
+			}
+		}
+	}
+}
+
 func TestPredecodeDoesNotAllocate(t *testing.T) {
 	ev := &event.Event{Kind: event.KindLog, Location: "/var/log/auth.log", Raw: "Dec 29 10:00:01 host1 sshd[123]: Accepted password for a"}
 	if n := testing.AllocsPerRun(100, func() { Predecode(ev, "manager") }); n != 0 {
