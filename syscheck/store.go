@@ -1,0 +1,381 @@
+package syscheck
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// The baseline file. A directory has a number, and the files of a directory are keys "number name": a path is stored once per directory, the
+// entries of a directory lie together, and a directory with a million files is read in pieces.
+var (
+	bucketDirs  = []byte("dirs")  // path → number (8 bytes, big endian)
+	bucketFiles = []byte("files") // number, name → entry
+	bucketMeta  = []byte("meta")
+	metaVersion = []byte("version")
+	metaResume  = []byte("resume") // where an interrupted base-line scan stopped
+)
+
+const (
+	storeVersion = 1
+	maxPending   = 8192    // changes kept in memory before they are written
+	dropEvery    = 4 << 20 // bytes read through the mapping before its pages are handed back
+)
+
+// store is the agent's baseline: path → entry. Changes are collected in memory and written in batches; a reader sees them at once
+// through get, and after flush through entries. Safe for concurrent use.
+type store struct {
+	mu      sync.Mutex
+	db      *bolt.DB
+	last    uint64            // highest directory number
+	dirs    map[string]uint64 // pending: new directories; 0 = removed
+	files   map[fileKey]*entry
+	oldDirs map[string]uint64 // small cache of numbers in the file
+	read    int
+}
+
+type fileKey struct {
+	dir  uint64
+	name string
+}
+
+// errLocked says that another process has the baseline open.
+var errLocked = errors.New("the baseline is in use by another process (is the agent running?)")
+
+// openStore opens or creates the baseline at path. A file that cannot be read is set aside under the name path.corrupt, which
+// is reported as aside.
+func openStore(path string) (s *store, aside error, err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, nil, fmt.Errorf("baseline directory: %w", err)
+	}
+	s, err = tryOpen(path)
+	if err == nil || errors.Is(err, errLocked) {
+		return s, nil, err
+	}
+	if _, serr := os.Stat(path); serr != nil {
+		return nil, nil, err
+	}
+	aside = err
+	if err := os.Rename(path, path+".corrupt"); err != nil {
+		return nil, aside, fmt.Errorf("setting the unreadable baseline aside: %w", err)
+	}
+	s, err = tryOpen(path)
+	return s, aside, err
+}
+
+func tryOpen(path string) (s *store, err error) {
+	defer func() {
+		if p := recover(); p != nil { // bbolt panics on some damaged pages
+			s, err = nil, fmt.Errorf("baseline %s: damaged: %v", path, p)
+		}
+	}()
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
+	if errors.Is(err, bolt.ErrTimeout) { //nolint:staticcheck // the name outside bbolt/errors
+		return nil, fmt.Errorf("baseline %s: %w", path, errLocked)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("baseline %s: %w", path, err)
+	}
+	s = &store{db: db}
+	s.reset()
+	if err := db.Update(s.prepare); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("baseline %s: %w", path, err)
+	}
+	s.oldDirs = map[string]uint64{}
+	return s, nil
+}
+
+func (s *store) reset() {
+	s.dirs = map[string]uint64{}
+	s.files = map[fileKey]*entry{}
+}
+
+// prepare makes the buckets and finds the highest directory number.
+func (s *store) prepare(tx *bolt.Tx) error {
+	for _, name := range [][]byte{bucketDirs, bucketFiles, bucketMeta} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	meta := tx.Bucket(bucketMeta)
+	if v := meta.Get(metaVersion); v != nil && (len(v) != 1 || v[0] != storeVersion) {
+		return fmt.Errorf("unknown version %v", v)
+	}
+	s.last = tx.Bucket(bucketDirs).Sequence()
+	return meta.Put(metaVersion, []byte{storeVersion})
+}
+
+// close writes what is pending and closes the file.
+func (s *store) close() error {
+	err := s.flush()
+	return errors.Join(err, s.db.Close())
+}
+
+// dir gives the number of a directory, 0 if it is unknown.
+func (s *store) dir(path string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dirLocked(path)
+}
+
+func (s *store) dirLocked(path string) uint64 {
+	if n, ok := s.dirs[path]; ok {
+		return n
+	}
+	if n, ok := s.oldDirs[path]; ok {
+		return n
+	}
+	var n uint64
+	s.view(func(tx *bolt.Tx) {
+		if v := tx.Bucket(bucketDirs).Get([]byte(path)); len(v) == 8 {
+			n = binary.BigEndian.Uint64(v)
+		}
+	})
+	if len(s.oldDirs) >= 256 {
+		clear(s.oldDirs)
+	}
+	s.oldDirs[path] = n
+	return n
+}
+
+// view runs a read transaction. The only errors are those of a closed database, whose readers have ended.
+func (s *store) view(f func(*bolt.Tx)) {
+	_ = s.db.View(func(tx *bolt.Tx) error { f(tx); return nil })
+}
+
+// ensureDir gives the number of a directory, a new one if it is unknown.
+func (s *store) ensureDir(path string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ensureLocked(path)
+}
+
+func (s *store) ensureLocked(path string) uint64 {
+	if n := s.dirLocked(path); n != 0 {
+		return n
+	}
+	s.last++
+	s.dirs[path] = s.last
+	return s.last
+}
+
+// get finds the entry of a path.
+func (s *store) get(path string) (e entry, ok bool) {
+	dir, name := split(path)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.dirLocked(dir)
+	if n == 0 {
+		return entry{}, false
+	}
+	if p, pending := s.files[fileKey{n, name}]; pending {
+		if p == nil {
+			return entry{}, false
+		}
+		return *p, true
+	}
+	s.view(func(tx *bolt.Tx) {
+		if v := tx.Bucket(bucketFiles).Get(fileKeyBytes(n, name)); v != nil {
+			ok = e.decode(v)
+		}
+	})
+	return e, ok
+}
+
+// put stores the entry of a path.
+func (s *store) put(path string, e *entry) error {
+	dir, name := split(path)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.files[fileKey{s.ensureLocked(dir), name}] = e
+	return s.flushIfFull()
+}
+
+// remove forgets a path.
+func (s *store) remove(path string) error {
+	dir, name := split(path)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.dirLocked(dir); n != 0 {
+		s.files[fileKey{n, name}] = nil
+	}
+	return s.flushIfFull()
+}
+
+// removeDir forgets a directory that has no files left.
+func (s *store) removeDir(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dirLocked(path) != 0 {
+		s.dirs[path] = 0
+	}
+}
+
+func (s *store) flushIfFull() error {
+	if len(s.files)+len(s.dirs) < maxPending {
+		return nil
+	}
+	return s.flushLocked()
+}
+
+// flush writes what is pending and waits until it is on disk.
+func (s *store) flush() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flushLocked()
+}
+
+func (s *store) flushLocked() error {
+	if len(s.files) == 0 && len(s.dirs) == 0 {
+		return nil
+	}
+	if err := s.db.Update(s.write); err != nil {
+		return fmt.Errorf("writing the baseline: %w", err)
+	}
+	s.reset()
+	clear(s.oldDirs)
+	s.drop()
+	return nil
+}
+
+func (s *store) write(tx *bolt.Tx) error {
+	dirs, files := tx.Bucket(bucketDirs), tx.Bucket(bucketFiles)
+	if err := dirs.SetSequence(s.last); err != nil {
+		return err
+	}
+	for path, n := range s.dirs {
+		if n == 0 {
+			if err := dirs.Delete([]byte(path)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := dirs.Put([]byte(path), binary.BigEndian.AppendUint64(nil, n)); err != nil {
+			return err
+		}
+	}
+	for _, k := range sortedKeys(s.files) {
+		key, e := fileKeyBytes(k.dir, k.name), s.files[k]
+		if e == nil {
+			if err := files.Delete(key); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := files.Put(key, e.encode(make([]byte, 0, 144))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop hands the pages of the mapping back to the page cache.
+func (s *store) drop() {
+	s.read = 0
+	if info := s.db.Info(); info != nil {
+		if st, err := os.Stat(s.db.Path()); err == nil {
+			dropResident(info.Data, int(st.Size()))
+		}
+	}
+}
+
+// named is one entry of a directory.
+type named struct {
+	name string
+	entry
+}
+
+// entries appends to list up to limit entries of directory n as they are in the file, ordered by name, beginning with from; next is
+// the name to go on with, "" at the end.
+func (s *store) entries(list []named, n uint64, from string, limit int) (_ []named, next string) {
+	prefix := binary.BigEndian.AppendUint64(nil, n)
+	size := 0
+	s.view(func(tx *bolt.Tx) { // must not take s.mu: a writer that holds it may wait for readers
+		c := tx.Bucket(bucketFiles).Cursor()
+		for k, v := c.Seek(fileKeyBytes(n, from)); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			if len(list) == limit {
+				next = string(k[8:])
+				return
+			}
+			e := named{name: string(k[8:])}
+			if e.decode(v) {
+				list = append(list, e)
+			}
+			size += len(k) + len(v)
+		}
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.read += size; s.read > dropEvery {
+		s.drop()
+	}
+	return list, next
+}
+
+// children lists the names of the known directories directly below dir. It sees what is in the file; call flush first where pending
+// directories matter.
+func (s *store) children(dir string) (names []string) {
+	prefix := []byte(join(dir, ""))
+	s.view(func(tx *bolt.Tx) {
+		c := tx.Bucket(bucketDirs).Cursor()
+		for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); {
+			rest := k[len(prefix):]
+			if i := bytes.IndexByte(rest, '/'); i >= 0 { // below a child: go on after its subtree
+				k, _ = c.Seek(append(append([]byte{}, k[:len(prefix)+i]...), '/'+1))
+				continue
+			}
+			if len(rest) > 0 {
+				names = append(names, string(rest))
+			}
+			k, _ = c.Next()
+		}
+	})
+	return names
+}
+
+// below lists dir and every known directory below it, parents first. It sees what is in the file, as children does.
+func (s *store) below(dir string) (dirs []string) {
+	prefix := []byte(join(dir, ""))
+	s.view(func(tx *bolt.Tx) {
+		b := tx.Bucket(bucketDirs)
+		if dir != "/" && b.Get([]byte(dir)) != nil {
+			dirs = append(dirs, dir)
+		}
+		c := b.Cursor()
+		for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+			dirs = append(dirs, string(k))
+		}
+	})
+	return dirs
+}
+
+// count gives the number of files in the baseline, as far as it is written.
+func (s *store) count() (n int) {
+	s.view(func(tx *bolt.Tx) { n = tx.Bucket(bucketFiles).Stats().KeyN })
+	return n
+}
+
+// resume reads and setResume stores the directory at which an interrupted base-line scan goes on; "" = none.
+func (s *store) resume() (at string) {
+	s.view(func(tx *bolt.Tx) { at = string(tx.Bucket(bucketMeta).Get(metaResume)) })
+	return at
+}
+
+func (s *store) setResume(at string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.db.Update(func(tx *bolt.Tx) error {
+		if at == "" {
+			return tx.Bucket(bucketMeta).Delete(metaResume)
+		}
+		return tx.Bucket(bucketMeta).Put(metaResume, []byte(at))
+	})
+}
