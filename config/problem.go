@@ -103,7 +103,7 @@ func configErrorText(file string) string {
 }
 
 // LogTexts gives the lines that the named OSSEC program would log for its own part of the problems, without time; when one of them prevents
-// the start, the closing line of that program follows (1202, for ossec-agentd 1215, for ossec-agentlessd 7101). file is the path that line
+// the start, the closing line of that program follows (1202, for ossec-agentd 1215, for ossec-agentlessd 7101, for ossec-execd none after 1226). file is the path that line
 // names.
 func (ps Problems) LogTexts(program, file string) []string {
 	d, _ := ParseDaemon(program)
@@ -124,7 +124,9 @@ func (ps Problems) LogTexts(program, file string) []string {
 	case Agentlessd:
 		closing = Problem{Code: 7101, Text: "ERROR: Invalid agentless configuration."}
 	case Execd:
-		return out
+		if mine.Errors()[0].Code == 1226 {
+			return out
+		}
 	}
 	return append(out, closing.LogText(program))
 }
