@@ -42,7 +42,7 @@ type Options struct {
 	DecoderOrderSize   int // analysisd.decoder_order_size
 	LogFirewall        bool
 	SuppressRepeats    bool // drop texts equal to one of the last three different ones
-	SuppressByLocation bool // compare the location too when suppressing
+	SuppressByLocation bool // compare the location too when suppressing; one OSSEC matching thread does not
 	Shards             int  // rule_matching_threads: how many recent-events memories there are; below 1 becomes 1
 
 	StatsLevel       int // level of statistical alerts, 0 = none
@@ -67,7 +67,8 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		LogLevel: 1, EmailLevel: 7, DefaultTimeframe: 360, MemorySize: 8192, SIDPrevMatchedMax: 128,
-		FTSListSize: 32, FTSMinSizeForStr: 14, DecoderOrderSize: 256, LogFirewall: true, SuppressRepeats: true, Shards: 1,
+		FTSListSize: 32, FTSMinSizeForStr: 14, DecoderOrderSize: 256, LogFirewall: true,
+		SuppressRepeats: true, SuppressByLocation: true, Shards: 1,
 		StatsLevel: 4, StatsPercentDiff: 150, StatsMinDiff: 1250, StatsMaxDiff: 999000,
 	}
 }
