@@ -1,0 +1,141 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vedette-hids/vedette/internal/agentwire"
+	"github.com/vedette-hids/vedette/keys"
+)
+
+// job is a keepalive whose files have to be looked at.
+type job struct {
+	key  *keys.Key
+	with keys.Cipher
+	text agentwire.Keepalive
+	at   time.Time
+}
+
+// Control takes a control message of an agent, after the listener acknowledged it. It does not wait for anything.
+func (f *Fleet) Control(key *keys.Key, with keys.Cipher, text []byte, at time.Time) {
+	f.stats.controls.Add(1)
+	now := at.Unix()
+	if string(text) == agentwire.Startup {
+		f.mu.Lock()
+		s := f.session(key)
+		s.control, s.cipher = now, with
+		if s.push != nil { // the agent began anew and ignores the rest
+			s.push.cancel()
+			s.push = nil
+		}
+		f.mu.Unlock()
+		return
+	}
+	k, ok := agentwire.ParseKeepalive(text)
+	f.mu.Lock()
+	s := f.session(key)
+	s.control, s.cipher = now, with
+	if ok {
+		s.beat(now)
+		s.vedette = k.Vedette
+	}
+	f.mu.Unlock()
+	if !ok {
+		f.log.Every("uname "+key.ID, 10*time.Second).Warn("Invalid message from agent id: '%d'(uname)", slices.Index(f.o.Keys.All(), key))
+		return
+	}
+	f.stats.keepalives.Add(1)
+	select {
+	case f.jobs <- job{key, with, k, at}:
+	default:
+		f.stats.jobsLost.Add(1)
+		f.log.Every("jobs", time.Minute).Warn("Keepalives come faster than agent-info files can be written; the files are late.")
+	}
+}
+
+// session finds or makes the session of an agent. f.mu is held.
+func (f *Fleet) session(key *keys.Key) *session {
+	s := f.sessions[key]
+	if s == nil {
+		s = &session{key: key}
+		f.sessions[key] = s
+	}
+	return s
+}
+
+// beat notes a keepalive.
+func (s *session) beat(now int64) {
+	if s.active && s.keepalive > 0 {
+		s.interval = max(s.interval, int32(min(now-s.keepalive, 24*3600)))
+	}
+	s.keepalive = now
+	s.active = true
+}
+
+func (f *Fleet) runJobs(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case j := <-f.jobs:
+			f.keepInfo(&j)
+			f.checkFiles(&j)
+		}
+	}
+}
+
+// infoPath gives the agent-info file of an agent; false when its name or address would not be one path element.
+func (f *Fleet) infoPath(key *keys.Key) (string, bool) {
+	name := key.Name + "-" + key.IP
+	if strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") {
+		return "", false
+	}
+	return f.path("queue/agent-info/" + name), true
+}
+
+var infoSeed = maphash.MakeSeed()
+
+// keepInfo writes the agent-info file, or only its time when the content is the same.
+func (f *Fleet) keepInfo(j *job) {
+	path, ok := f.infoPath(j.key)
+	if !ok {
+		f.log.Every("info "+j.key.ID, time.Hour).Error("Agent '%s' has a name that cannot be a file name; its state is not shown.", j.key.ID)
+		return
+	}
+	text := fmt.Sprintf("%s\ncrypto_method:%s\n", printable(j.text.System), j.with)
+	sum := maphash.String(infoSeed, text) | 1
+	f.mu.Lock()
+	s := f.session(j.key)
+	same := s.info == sum
+	s.info = sum
+	f.mu.Unlock()
+	if same && os.Chtimes(path, j.at, j.at) == nil {
+		return
+	}
+	err := os.WriteFile(path, []byte(text), 0o640)
+	if err == nil {
+		err = os.Chtimes(path, j.at, j.at)
+	}
+	if err != nil {
+		f.log.Every("info", time.Minute).Error("Writing the state of agent '%s': %v", j.key.Name, err)
+	}
+}
+
+// printable makes the agent's description harmless for the terminals and files it is shown in.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+	if len(s) > agentwire.MaxControlBody {
+		s = s[:agentwire.MaxControlBody]
+	}
+	return s
+}
