@@ -60,15 +60,24 @@ type agentMode struct {
 // missing file is no problem. opts may be nil.
 func LoadAgentConf(root string, who AgentIdentity, cfg *Config, opts *Options) Problems {
 	path := filepath.Join(root, AgentConfFile)
-	p := &parser{cfg: cfg, root: root, path: path, file: AgentConfFile}
-	p.agent = &agentMode{who: who, remoteCommands: opts.Int("logcollector.remote_commands") == 1}
-	doc, err := xmlconf.ReadFile(path, path)
+	data, err := readFile(path, xmlconf.MaxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
+		return Problems{{Pos: Position{File: AgentConfFile}, Text: "ERROR: " + err.Error(), Warning: true, Daemons: Syscheckd | Logcollector}}
+	}
+	return parseAgentConf(root, path, data, who, cfg, opts)
+}
+
+// parseAgentConf reads the text of an agent.conf.
+func parseAgentConf(root, path string, data []byte, who AgentIdentity, cfg *Config, opts *Options) Problems {
+	p := &parser{cfg: cfg, root: root, path: path, file: shown(root, path)}
+	p.agent = &agentMode{who: who, remoteCommands: opts.Int("logcollector.remote_commands") == 1}
+	doc, err := xmlconf.Read(path, data)
+	if err != nil {
 		p.problems = readProblems(root, path, err)
-	default:
+	} else {
 		p.agentBlocks(doc)
 	}
 	for i := range p.problems {
@@ -82,7 +91,8 @@ func (p *parser) agentBlocks(doc *xmlconf.Document) {
 	for _, r := range doc.Roots {
 		p.who = Syscheckd | Logcollector
 		if r.Name != "agent_config" {
-			p.unknown(r, "expected <agent_config>")
+			p.add(r, Problem{Code: 1230, Text: "ERROR: Invalid element in the configuration: '" + r.Name + "'.", Hint: "expected <agent_config>",
+				Root: true})
 			return
 		}
 		if p.selected(r) {

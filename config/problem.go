@@ -20,6 +20,7 @@ type Problem struct {
 	Hint    string // what to do, "" = nothing to add
 	Warning bool   // does not prevent the start
 	Daemons Daemon // programs of OSSEC that read this part of the file; 0 = all
+	Root    bool   // it is a root element of agent.conf that does not belong there: nothing of the file is used
 }
 
 // Error gives "file:line: (code): text hint".
@@ -97,8 +98,8 @@ func (ps Problems) Print(w io.Writer) (errors int) {
 	return errors
 }
 
-// configErrorText is message 1202.
-func configErrorText(file string) string {
+// ErrorAt is the text of message 1202, with which OSSEC's programs close a list of problems of a file.
+func ErrorAt(file string) string {
 	return "ERROR: Configuration error at '" + file + "'. Exiting."
 }
 
@@ -117,7 +118,7 @@ func (ps Problems) LogTexts(program, file string) []string {
 	if mine.Err() == nil {
 		return out
 	}
-	closing := Problem{Code: 1202, Text: configErrorText(file)}
+	closing := Problem{Code: 1202, Text: ErrorAt(file)}
 	switch d {
 	case Agentd:
 		closing = Problem{Code: 1215, Text: "ERROR: No client configured. Exiting."}
