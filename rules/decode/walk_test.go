@@ -212,3 +212,23 @@ func TestPrefixesAreRead(t *testing.T) {
 		}
 	}
 }
+
+// TestMoreDecodersDoNotMeanMoreCandidates counts the decoders that are still asked after the tables: with ten times the decoders it must be
+// no more.
+func TestMoreDecodersDoNotMeanMoreCandidates(t *testing.T) {
+	candidates := func(n int) int {
+		d := mustLoad(t, Options{}, syntheticDecoders(n))
+		total, sc := 0, &Scratch{}
+		for _, log := range []string{"dev1: event x", "a unit-2-message b", "nothing of that", "0 dev1: event"} {
+			total += ones(d.plain.candidates(log, 0, sc))
+		}
+		for _, program := range []string{"app0d", "sshd", "app"} {
+			total += ones(d.programBits(program, sc))
+		}
+		return total
+	}
+	few, many := candidates(90), candidates(900)
+	if many > few || few == 0 {
+		t.Errorf("%d candidates with 90 decoders, %d with 900", few, many)
+	}
+}
