@@ -40,7 +40,7 @@ func corpusSources(tb testing.TB, ruleset string) Sources {
 	}
 	section := cfg.Rules
 	section.Decoders, section.DefaultDecoders = []string{"decoder.xml"}, false
-	src, probs := ReadSources(root, section, true)
+	src, probs := ReadSources(root, section)
 	if err := probs.Err(); err != nil {
 		tb.Fatal(err)
 	}

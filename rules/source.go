@@ -13,8 +13,8 @@ import (
 
 // ReadSources reads the files of a <rules> section below the install root. A decoder file that cannot be read is a problem at once; a
 // rules file that cannot be read is reported by Load, with the others' problems; a list that is missing is a warning, it matches
-// nothing. With exact, lists are taken from their compiled files only, as OSSEC does.
-func ReadSources(root string, cfg config.Rules, exact bool) (Sources, config.Problems) {
+// nothing. A list that was not compiled, or changed since, is read from its text.
+func ReadSources(root string, cfg config.Rules) (Sources, config.Problems) {
 	var src Sources
 	var probs config.Problems
 	for _, name := range cfg.Decoders {
@@ -32,7 +32,7 @@ func ReadSources(root string, cfg config.Rules, exact bool) (Sources, config.Pro
 	}
 	for _, name := range cfg.Lists {
 		name = list.Name(name)
-		db, err := list.Load(root, name, exact)
+		db, err := list.Load(root, name)
 		if err != nil {
 			probs = append(probs, config.Problem{Pos: config.Position{File: name}, Code: 1126, Warning: true,
 				Text: "WARN: Unable to open list '" + name + "'.", Hint: "Rules that consult it do not match (" + err.Error() + ")."})

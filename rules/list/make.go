@@ -15,18 +15,15 @@ import (
 const Mode = 0o640
 
 // Load reads the list name (as Name gives it) below root: the compiled file, or the text when the compiled file is missing or older.
-// With compiledOnly the text is never read. The error wraps fs.ErrNotExist when there is nothing to read.
-func Load(root, name string, compiledOnly bool) (*DB, error) {
+// The error wraps fs.ErrNotExist when there is nothing to read.
+func Load(root, name string) (*DB, error) {
 	text, cdb := filepath.Join(root, name), filepath.Join(root, name+".cdb")
-	if !compiledOnly {
-		stale, err := outdated(text, cdb)
-		if err == nil && stale {
-			data, err := os.ReadFile(text)
-			if err != nil {
-				return nil, fmt.Errorf("list %s: %w", name, err)
-			}
-			return Parse(data), nil
+	if stale, err := outdated(text, cdb); err == nil && stale {
+		data, err := os.ReadFile(text)
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", name, err)
 		}
+		return Parse(data), nil
 	}
 	data, err := os.ReadFile(cdb)
 	if err != nil {
