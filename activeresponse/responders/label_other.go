@@ -1,0 +1,7 @@
+//go:build !linux
+
+package responders
+
+import "os"
+
+func copyLabel(*os.File, string) {}
