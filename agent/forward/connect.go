@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/vedette-hids/vedette/event"
@@ -148,10 +149,14 @@ func (f *Forwarder) connected() {
 		f.log.Info("Server responded. Releasing lock.")
 	}
 	f.unlock()
-	f.session = session{}
+	f.session = session{settling: !f.window.empty()}
 	f.lastValid = time.Now()
 	f.lastReceipt = f.lastValid
 	f.window.restart()
+	if f.windowServer != f.server {
+		f.windowServer = f.server
+		f.renumber()
+	}
 	if !f.started {
 		f.started = true
 		f.sendEvent(event.Message{Kind: event.KindLog, Location: "ossec",
@@ -161,6 +166,27 @@ func (f *Forwarder) connected() {
 		}
 	}
 	f.keepalive(time.Now())
+}
+
+// renumber sends the events that another server did not confirm to this one, with new numbers: to a server that hears an agent for the first
+// time, every number below the first it sees counts as old.
+func (f *Forwarder) renumber() {
+	for i := range f.window.entries {
+		e := &f.window.entries[i]
+		if e.done {
+			continue
+		}
+		packet, n, err := f.transmit([]byte(e.payload))
+		if packet == nil {
+			e.done = true
+			continue
+		}
+		if err != nil {
+			f.log.Debug("Sending again: %v", err)
+		}
+		f.stats.resent.Add(1)
+		e.index, e.packet, e.sent = agentwire.Index(n.Global, n.Local), slices.Clone(packet), time.Now()
+	}
 }
 
 func (f *Forwarder) lockPath() string { return filepath.Join(f.o.Root, "queue", "ossec", ".wait") }

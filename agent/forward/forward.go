@@ -94,10 +94,11 @@ type Forwarder struct {
 	stats stats
 
 	// owned by the goroutine of Run
-	server  int // index of the current one
-	conn    *connection
-	started bool // the start event was sent
-	window  window
+	server       int // index of the current one
+	conn         *connection
+	started      bool // the start event was sent
+	window       window
+	windowServer int // server that the numbers in the window were made for
 	session
 	lastValid time.Time // last control message or file data from the manager
 	files     fileReceiver

@@ -27,6 +27,7 @@ type session struct {
 	ackDue      time.Time // when the acknowledgement of the last keepalive is overdue; zero = nothing is awaited
 	suspect     bool      // the server is asked whether it is there; events go to the spool meanwhile
 	probes      int       // keepalives since it became suspect
+	settling    bool      // events of an earlier connection come first; newer ones go to the spool meanwhile
 	paceAt      time.Time // next burst from the spool to an OSSEC manager
 	lastReceipt time.Time
 	top         uint64 // highest index that a receipt named
@@ -66,7 +67,7 @@ func (f *Forwarder) serve(ctx context.Context) {
 
 // input is the senders' queue, or nil while they have to wait.
 func (f *Forwarder) input() chan string {
-	if len(f.held) > 0 || f.queue == nil && (f.suspect || f.window.full()) {
+	if len(f.held) > 0 || f.queue == nil && (f.suspect || f.settling || f.window.full()) {
 		return nil
 	}
 	return f.in
@@ -85,7 +86,7 @@ func (f *Forwarder) moreEvents() {
 
 // event sends a new event, or stores it when older ones are still in the spool.
 func (f *Forwarder) event(payload string) {
-	if f.queue != nil && (f.suspect || f.window.full() || f.queue.Len() > 0) {
+	if f.queue != nil && (f.suspect || f.settling || f.window.full() || f.queue.Len() > 0) {
 		f.store(payload)
 		return
 	}
@@ -100,6 +101,9 @@ func (f *Forwarder) sendEvent(payload string, pos *spool.Pos) bool {
 		f.commit(pos)
 		return true
 	}
+	if f.peer != ossecPeer { // before anything else is sealed: packet is scratch
+		f.window.add(n, packet, payload, pos, time.Now())
+	}
 	if err != nil {
 		f.log.Every("1218", time.Minute).Code(1218, "ERROR", "Unable to send message to 'server'.")
 		f.doubt(time.Now())
@@ -111,9 +115,7 @@ func (f *Forwarder) sendEvent(payload string, pos *spool.Pos) bool {
 	f.stats.sent.Add(1)
 	if f.peer == ossecPeer {
 		f.commit(pos)
-		return true
 	}
-	f.window.add(n, packet, payload, pos, time.Now())
 	return true
 }
 
@@ -165,20 +167,22 @@ func (f *Forwarder) chores(now time.Time) bool {
 	if len(f.held) > 0 {
 		f.retryHeld()
 	}
-	if !f.suspect {
+	if !f.suspect && !f.settling {
 		f.reportLost()
 		f.replay(now)
 	}
 	return true
 }
 
-// settleForOSSEC gives up on receipts: the manager sends none. Events of an earlier connection go out once more.
+// settleForOSSEC gives up on receipts: the manager sends none. Events of an earlier connection go out once more, with new numbers, as an
+// OSSEC manager takes no number below the newest.
 func (f *Forwarder) settleForOSSEC() {
 	f.peer = ossecPeer
+	f.settling = false
 	for i := range f.window.entries {
 		if e := &f.window.entries[i]; !e.done && e.sent.IsZero() {
 			f.stats.resent.Add(1)
-			if err := f.write(e.packet); err != nil {
+			if _, _, err := f.transmit([]byte(e.payload)); err != nil {
 				f.doubt(time.Now())
 			}
 		}
@@ -203,7 +207,7 @@ func (f *Forwarder) nextChore(now time.Time) time.Duration {
 	if len(f.held) > 0 {
 		d = min(d, f.o.Timing.Second)
 	}
-	if f.queue != nil && !f.suspect && f.queue.Len() > 0 && !f.window.full() {
+	if f.queue != nil && !f.suspect && !f.settling && f.queue.Len() > 0 && !f.window.full() {
 		if f.peer == vedettePeer {
 			return 0
 		}
@@ -268,7 +272,7 @@ func (f *Forwarder) retryHeld() {
 		f.keepStored()
 		return
 	}
-	for len(f.held) > 0 && !f.suspect && !f.window.full() {
+	for len(f.held) > 0 && !f.suspect && !f.settling && !f.window.full() {
 		p := f.held[0]
 		f.held = f.held[1:]
 		if !f.sendEvent(p, nil) {
@@ -364,5 +368,6 @@ func (f *Forwarder) receipt(r *agentwire.Receipts) {
 	}
 	n, pos := f.window.confirm(r)
 	f.stats.confirmed.Add(uint64(n))
+	f.settling = f.settling && !f.window.empty()
 	f.commit(pos)
 }

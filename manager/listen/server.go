@@ -173,13 +173,30 @@ func (s *Server) Run(ctx context.Context) error {
 		readers.Go(func() { s.serveTCP(ctx, tl, s.udp[min(i, len(s.udp)-1)].rule, &readers) })
 	}
 	<-ctx.Done()
-	s.closeSockets()
+	s.stopReading()
 	readers.Wait()
 	for _, sh := range s.shards {
 		close(sh.in)
 	}
-	workers.Wait()
+	workers.Wait() // they send the last receipts
+	s.closeSockets()
 	return nil
+}
+
+// stopReading ends every reader. The sockets stay open for what is still to be said.
+func (s *Server) stopReading() {
+	past := time.Unix(1, 0)
+	for _, l := range s.udp {
+		l.sock.conn.SetReadDeadline(past) //nolint:errcheck // cannot fail on an open socket
+	}
+	for _, tl := range s.tcp {
+		tl.Close()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		c.stop()
+	}
 }
 
 // Close releases the sockets of a Server that will not be run.

@@ -26,11 +26,18 @@ type tcpConn struct {
 	conn net.Conn
 	src  netip.AddrPort
 
+	ended atomic.Bool // reading shall stop
 	known atomic.Bool // an agent proved itself over this connection
 
 	mu    sync.Mutex // one frame at a time
 	buf   []byte
 	users []*keys.Key // agents whose last control message came over this connection
+}
+
+// stop ends reading; the connection stays open for writing.
+func (c *tcpConn) stop() {
+	c.ended.Store(true)
+	c.conn.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck // cannot fail on an open connection
 }
 
 // use enters an agent as a user of the connection.
@@ -101,6 +108,9 @@ func (s *Server) register(ctx context.Context, c *tcpConn) bool {
 // readTCP hands the frames of one connection to the workers, in order; a busy worker stops the reading, and so the sender.
 func (s *Server) readTCP(ctx context.Context, c *tcpConn, rule accept) {
 	defer func() {
+		if c.ended.Load() {
+			return // closed by Run, after the last receipts
+		}
 		c.conn.Close()
 		s.mu.Lock()
 		delete(s.conns, c)
@@ -115,7 +125,7 @@ func (s *Server) readTCP(ctx context.Context, c *tcpConn, rule accept) {
 		if c.known.Load() {
 			timeout = tcpIdle
 		}
-		if err := c.conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		if err := c.conn.SetReadDeadline(time.Now().Add(timeout)); err != nil || c.ended.Load() {
 			return
 		}
 		if _, err := r.Peek(agentwire.FrameHeader); err != nil {
