@@ -110,8 +110,17 @@ func (c *control) program() string {
 	return filepath.Join(c.Root, "bin", "vedette-manager")
 }
 
-// daemons lists the parts in status order.
+// daemons lists the parts in status order, without the mailer when it is off.
 func (c *control) daemons() []string {
+	all := c.everyDaemon()
+	if c.mailOff() {
+		all = slices.DeleteFunc(all, func(d string) bool { return d == "ossec-maild" })
+	}
+	return all
+}
+
+// everyDaemon lists the parts that a stop looks for.
+func (c *control) everyDaemon() []string {
 	if c.Type == "agent" {
 		return []string{"ossec-logcollector", "ossec-syscheckd", "ossec-agentd", "ossec-execd"}
 	}
@@ -119,10 +128,7 @@ func (c *control) daemons() []string {
 	if c.Type == "local" {
 		d = slices.Delete(d, 2, 3)
 	}
-	if !c.mailOff() {
-		d = append(d, "ossec-maild")
-	}
-	d = append(d, "ossec-execd")
+	d = append(d, "ossec-maild", "ossec-execd")
 	enabled := c.processList()
 	for _, opt := range []string{"DB_DAEMON", "CSYSLOG_DAEMON", "AGENTLESS_DAEMON"} {
 		if enabled[opt] != "" {
@@ -333,7 +339,7 @@ func (c *control) stop(ctx context.Context) int {
 	c.lock(ctx)
 	defer c.unlock()
 	pids := map[int]bool{}
-	for _, d := range c.daemons() {
+	for _, d := range c.everyDaemon() {
 		if pid := c.running(d); pid != 0 {
 			c.say("Killing %s .. ", d)
 			pids[pid] = true
