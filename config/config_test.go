@@ -452,6 +452,17 @@ func TestAgentConfOverridesValuesAndAddsToLists(t *testing.T) {
 	}
 }
 
+func TestProblemsAreLoggedUnderTheProgramThatReadsThePart(t *testing.T) {
+	root := t.TempDir()
+	write(t, filepath.Join(root, AgentConfFile), `<agent_config os="l"><localfile><x>1</x></localfile><syscheck><y>1</y></syscheck></agent_config>`)
+	got := LoadAgentConf(root, AgentIdentity{OS: "Linux"}, newConfig(""), nil).LogAll()
+	want := []string{"ossec-logcollector(1230): ERROR: Invalid element in the configuration: 'x'.",
+		"ossec-syscheckd(1230): ERROR: Invalid element in the configuration: 'y'."}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestMailWithoutServerIsWarnedOf(t *testing.T) {
 	_, ps := Parse("", "c", []byte("<ossec_config><global><email_notification>yes</email_notification></global></ossec_config>"))
 	if ps.Err() != nil || len(ps.Warnings()) != 1 || !strings.Contains(ps[0].Text, "no mail can be sent") {

@@ -51,6 +51,16 @@ func (p Problem) LogText(program string) string {
 	return fmt.Sprintf("%s(%d): %s", program, p.Code, p.Text)
 }
 
+// Program is the OSSEC program that would report the problem: the one that reads the part of the file.
+func (p Problem) Program() string {
+	for i, n := range daemonNames {
+		if p.Daemons&(1<<i) != 0 {
+			return n
+		}
+	}
+	return daemonNames[0]
+}
+
 // Problems is every problem found in one load.
 type Problems []Problem
 
@@ -130,6 +140,16 @@ func (ps Problems) LogTexts(program, file string) []string {
 		}
 	}
 	return append(out, closing.LogText(program))
+}
+
+// LogAll gives a line for each problem in the form of OSSEC's log, without time, each under the name of the program that reads the part: what a
+// single process that does the work of several programs writes to logs/ossec.log.
+func (ps Problems) LogAll() []string {
+	var out []string
+	for _, p := range ps {
+		out = append(out, p.LogText(p.Program()))
+	}
+	return out
 }
 
 // shown is how a file is called in positions: relative to the root when it is below it.
