@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vedette-hids/vedette/activeresponse/responders"
+	"github.com/vedette-hids/vedette/config"
 )
 
 // unclean refuses pieces that could forge a line of a log.
@@ -40,7 +41,7 @@ func (e *Executor) consider(s submission, now time.Time) (*Block, error) {
 		e.log.Text("Invalid number of arguments.")
 		return nil, e.refuse(s.order, ErrTooFew)
 	}
-	prog, err := e.programs.resolve(ent.executable)
+	prog, err := e.programs.resolve(ent.Executable)
 	if err != nil {
 		e.log.Error("Response %s refused: %v.", clip(r.Name), err)
 		return nil, e.refuse(s.order, err)
@@ -57,7 +58,7 @@ func (e *Executor) consider(s submission, now time.Time) (*Block, error) {
 		c := b.Block
 		return &c, nil
 	}
-	if ent.timeout == 0 && (prog.builtin == nil || prog.builtin.Subject == responders.Nothing) {
+	if ent.Timeout == 0 && (prog.builtin == nil || prog.builtin.Subject == responders.Nothing) {
 		return e.runOnly(sub, ent, prog, s.order), nil
 	}
 	return e.newBlock(sub, ent, prog, s.order, now)
@@ -96,7 +97,7 @@ func (e *Executor) subject(prog program, o *order) (subject, error) {
 		acts = prog.builtin.Subject
 	}
 	if acts == responders.Nothing && prog.builtin != nil {
-		s.key = prog.path
+		s.key = prog.path + " alert " + o.resp.AlertID
 		return s, nil
 	}
 	if !none(user) {
@@ -163,14 +164,14 @@ func (e *Executor) address(s *subject, ip string, prog program, acts responders.
 
 // duplicate handles a response for a block that is in force: its time starts again, and the offence counts (spec sections 10 and 11).
 // It returns false if the program is to be run all the same.
-func (e *Executor) duplicate(b *block, ent entry, prog program, o order, now time.Time) bool {
+func (e *Executor) duplicate(b *block, ent config.ResponseEntry, prog program, o order, now time.Time) bool {
 	if b.Period == 0 {
 		// A block without end stays one. Without a timeout every message runs the program, as OSSEC does.
-		return ent.timeout != 0
+		return ent.Timeout != 0
 	}
 	period, why := b.Period, "it is in force already; its time starts again"
 	if !strings.HasPrefix(o.pieces[1], "-") {
-		base := time.Duration(max(ent.timeout, 0)) * time.Second
+		base := time.Duration(max(ent.Timeout, 0)) * time.Second
 		if longer, nth, ok := e.offenders.again(b.Key, base, now); ok {
 			period, b.Offences = max(longer, base), nth
 			why = fmt.Sprintf("offence %d during the block, %s", nth, period)
@@ -189,30 +190,30 @@ func (e *Executor) duplicate(b *block, ent entry, prog program, o order, now tim
 const maxQueuedRuns = 4096
 
 // runOnly runs a program without anything to take back later.
-func (e *Executor) runOnly(sub subject, ent entry, prog program, o order) *Block {
+func (e *Executor) runOnly(sub subject, ent config.ResponseEntry, prog program, o order) *Block {
 	if e.queued()+len(e.ready) >= maxQueuedRuns {
 		e.log.Every("runs", time.Minute).Error("Response %s is not run: %d runs are waiting.", o.resp.Name, maxQueuedRuns)
 		e.note(Refused, o, "too many runs are waiting")
 		return nil
 	}
-	e.ready = append(e.ready, &task{do: doAdd, key: sub.key, prog: prog, exe: ent.executable, pieces: sub.pieces, resp: o.resp.Name,
+	e.ready = append(e.ready, &task{do: doAdd, key: sub.key, prog: prog, exe: ent.Executable, pieces: sub.pieces, resp: o.resp.Name,
 		dry: e.o.Config.DryRun})
 	return nil
 }
 
 // newBlock writes a block down and plans its program.
-func (e *Executor) newBlock(sub subject, ent entry, prog program, o order, now time.Time) (*Block, error) {
+func (e *Executor) newBlock(sub subject, ent config.ResponseEntry, prog program, o order, now time.Time) (*Block, error) {
 	if len(e.blocks) >= e.o.Config.MaxBlocks && e.blocks[sub.key] == nil {
 		e.log.Every("cap", time.Minute).Error("Response %s for '%s' refused: %d blocks are in force, which is the limit (max_blocks).",
 			o.resp.Name, clip(sub.who(o.resp.IP, o.resp.User)), len(e.blocks))
 		return nil, e.refuse(o, fmt.Errorf("%d blocks are in force, which is the limit", len(e.blocks)))
 	}
-	period, nth := time.Duration(ent.timeout)*time.Second, 1
-	if ent.timeout != 0 {
+	period, nth := time.Duration(ent.Timeout)*time.Second, 1
+	if ent.Timeout != 0 {
 		period, nth = e.offenders.first(sub.key, period, now)
 	}
 	r := &o.resp
-	b := &block{Block: Block{Key: sub.key, Response: r.Name, Executable: ent.executable, Pieces: sub.pieces, Address: sub.address,
+	b := &block{Block: Block{Key: sub.key, Response: r.Name, Executable: ent.Executable, Pieces: sub.pieces, Address: sub.address,
 		User: sub.user, AlertID: r.AlertID, RuleID: r.RuleID, Location: r.Location, Since: now, Offences: nth, State: Planned,
 		DryRun: e.o.Config.DryRun}}
 	b.begin(now, period)

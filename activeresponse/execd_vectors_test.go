@@ -74,23 +74,25 @@ var execdDeviations = map[string]struct {
 	why   string
 	steps map[int][]string // expected runs of a step, "program action user ip …"
 	log   map[int][]string // expected log of a step
+	skip  bool             // nothing can be compared
 }{
-	"expired_but_pending_is_refreshed": {"spec 10: entries end on time, so the second message makes a new block", map[int][]string{
-		1: {"t-b.sh delete - 10.1.2.3"}, 2: {"t-b.sh add - 10.1.2.3"}, 5: {"t-b.sh delete - 10.1.2.3"}, 6: {}}, nil},
-	"dash_ip_duplicates": {"spec 10 Improve: without srcip the key is user and file", map[int][]string{
-		1: {"t-b.sh add eve -"}, 2: {"t-b.sh delete bob -", "t-b.sh delete eve -"}, 3: {}}, nil},
-	"too_few_args_with_pending": {"spec 9.5 Improve: rejected, the daemon goes on", nil, nil},
-	"ar_conf_change_known_name": {"spec 19.8 Improve: ar.conf is read again when it changes", map[int][]string{
-		4: {"t-a.sh add - 10.1.2.3"}}, nil},
-	"args_tab_quote": {"spec 18.1, 18.3: control characters are refused", map[int][]string{0: {}},
-		map[int][]string{0: {"ossec-execd: WARN: Response a0 refused: control character in a response field."}}},
-	"args_newline": {"spec 18.3: a line feed would forge a line of the log", map[int][]string{0: {}},
-		map[int][]string{0: {"ossec-execd: WARN: Response a0 refused: control character in a response field."}}},
-	"script_traversal": {"a log line always has its program name", nil, map[int][]string{
+	"expired_but_pending_is_refreshed": {why: "spec 10: entries end on time, so the second message makes a new block", steps: map[int][]string{
+		1: {"t-b.sh delete - 10.1.2.3"}, 2: {"t-b.sh add - 10.1.2.3"}, 5: {"t-b.sh delete - 10.1.2.3"}, 6: {}}},
+	"dash_ip_duplicates": {why: "spec 10 Improve: without srcip the key is user and file", steps: map[int][]string{
+		1: {"t-b.sh add eve -"}, 2: {"t-b.sh delete bob -", "t-b.sh delete eve -"}, 3: {}}},
+	"too_few_args_with_pending": {why: "spec 9.5 Improve: rejected, the daemon goes on", skip: false},
+	"ar_conf_change_known_name": {why: "spec 19.8 Improve: ar.conf is read again when it changes", steps: map[int][]string{
+		4: {"t-a.sh add - 10.1.2.3"}}},
+	"args_tab_quote": {why: "spec 18.1, 18.3: control characters are refused", steps: map[int][]string{0: {}},
+		log: map[int][]string{0: {"ossec-execd: WARN: Response a0 refused: control character in a response field."}}},
+	"args_newline": {why: "spec 18.3: a line feed would forge a line of the log", steps: map[int][]string{0: {}},
+		log: map[int][]string{0: {"ossec-execd: WARN: Response a0 refused: control character in a response field."}}},
+	"script_traversal": {why: "a log line always has its program name", log: map[int][]string{
 		0: {"ossec-execd: Active response command '../../bin/x.sh' vulnerable to directory transversal attack. Ignoring.",
 			"ossec-execd: Active response command 'a/../t-a.sh' vulnerable to directory transversal attack. Ignoring."}}},
-	"repeated_negative_time": {"spec 11 Improve: values below 1 are rejected, so the second block lasts as configured", map[int][]string{
-		3: {"t-b.sh add - 10.1.2.3"}}, nil},
+	"disabled_in_second_block_only": {why: "spec 8 Improve: the configuration package takes the first block that has the option", skip: true},
+	"repeated_negative_time": {why: "spec 11 Improve: values below 1 are rejected, so the second block lasts as configured", steps: map[int][]string{
+		3: {"t-b.sh add - 10.1.2.3"}}},
 }
 
 // recorder stands in for the programs of active-response/bin.
@@ -126,6 +128,9 @@ func (r *recorder) take() []run {
 func TestExecdVectors(t *testing.T) {
 	for _, c := range vectors[execdCase](t, "active-response/execd.jsonl") {
 		t.Run(c.Name, func(t *testing.T) {
+			if dev := execdDeviations[c.Name]; dev.skip {
+				t.Skip(dev.why)
+			}
 			root := t.TempDir()
 			for _, d := range []string{"active-response/bin", "etc/shared", "queue", "logs"} {
 				mkdir(t, filepath.Join(root, d))
@@ -158,7 +163,7 @@ func replay(t *testing.T, root string, c execdCase) {
 		put(t, arConf, *c.ARConf)
 	}
 	cfg, problems := config.Parse(root, "etc/ossec.conf", []byte("<ossec_config>"+c.Config+"</ossec_config>"))
-	if err := problems.Err(); err != nil {
+	if err := problems.For(config.Execd).Err(); err != nil {
 		if c.Oracle.Exit == nil || *c.Oracle.Exit != 1 {
 			t.Fatal(err)
 		}

@@ -4,57 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/internal/olog"
 )
 
-// entry is one line of ar.conf.
-type entry struct {
-	name       string
-	executable string
-	timeout    int // seconds
-}
-
-// maxName is the longest response name, in bytes (spec active-response.md, section 7).
-const maxName = 256
-
-// parseTable reads the lines of ar.conf; bad counts the lines that are none.
-func parseTable(data []byte) (entries []entry, bad int) {
-	for line := range strings.Lines(string(data)) {
-		line = strings.TrimSuffix(line, "\n")
-		name, rest, ok := strings.Cut(line, " - ")
-		exe, timeout, ok2 := strings.Cut(rest, " - ")
-		if !ok || !ok2 || len(name) > maxName {
-			bad++
-			continue
-		}
-		entries = append(entries, entry{name, exe, leadingInt(timeout)})
-	}
-	return entries, bad
-}
-
-// leadingInt reads a number at the start of the text, 0 if there is none. It is kept within a hundred years of seconds.
-func leadingInt(s string) int {
-	s = strings.TrimLeft(s, " \t")
-	n := 0
-	if n < len(s) && (s[n] == '-' || s[n] == '+') {
-		n++
-	}
-	for n < len(s) && s[n] >= '0' && s[n] <= '9' {
-		n++
-	}
-	v, err := strconv.ParseInt(s[:n], 10, 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return 0
-	}
-	return int(min(max(v, -maxSeconds), maxSeconds))
-}
-
+// maxSeconds bounds a timeout: a hundred years.
 const maxSeconds = 100 * 365 * 24 * 3600
 
 // arTable is the content of ar.conf as the executor last read it.
@@ -65,7 +25,7 @@ type arTable struct {
 	resolve func(executable string) (program, error)
 
 	read    bool // was read at least once
-	entries map[string]entry
+	entries map[string]config.ResponseEntry
 	absent  map[string]bool // names whose programs are not on this system
 	stamp   fs.FileInfo     // of the file that was read; nil = none
 
@@ -77,7 +37,7 @@ type arTable struct {
 const maxRereads = 60
 
 // lookup finds a name. known is false for a name that the file does not have, here for one whose program this system has.
-func (t *arTable) lookup(name string, now time.Time) (e entry, known, here bool) {
+func (t *arTable) lookup(name string, now time.Time) (e config.ResponseEntry, known, here bool) {
 	fresh := false
 	if !t.read || t.changed() {
 		t.load()
@@ -87,7 +47,7 @@ func (t *arTable) lookup(name string, now time.Time) (e entry, known, here bool)
 		return e, true, true
 	}
 	if t.absent[name] {
-		return entry{}, true, false
+		return e, true, false
 	}
 	if now.Sub(t.window) >= time.Minute {
 		t.window, t.rereads = now, 0
@@ -112,7 +72,7 @@ func (t *arTable) changed() bool {
 // load reads the file. A missing file leaves an empty table.
 func (t *arTable) load() {
 	first := !t.read
-	t.entries, t.absent = map[string]entry{}, map[string]bool{}
+	t.entries, t.absent = map[string]config.ResponseEntry{}, map[string]bool{}
 	t.stamp, _ = os.Stat(t.path)
 	data, err := os.ReadFile(t.path)
 	if err != nil {
@@ -120,35 +80,46 @@ func (t *arTable) load() {
 		return
 	}
 	t.read = true
-	for line := range strings.Lines(string(data)) {
-		es, bad := parseTable([]byte(line))
-		if bad > 0 {
-			t.log.Code(1313, "ERROR", "Invalid active response config: '%s'.", t.path)
-			continue
-		}
-		t.add(es[0], first)
+	entries, problems := config.ParseARConf(t.path, data)
+	for _, e := range entries {
+		problems = t.report(problems, e.Line)
+		t.add(e, first)
 	}
+	t.report(problems, math.MaxInt)
 }
 
-func (t *arTable) add(e entry, first bool) {
-	_, err := t.resolve(e.executable)
+// report logs the problems up to a line and gives the rest.
+func (t *arTable) report(ps config.Problems, line int) config.Problems {
+	for len(ps) > 0 && ps[0].Pos.Line <= line {
+		if level, text, ok := strings.Cut(ps[0].Text, ": "); ok && ps[0].Code != 0 {
+			t.log.Code(ps[0].Code, level, "%s", text)
+		} else {
+			t.log.Text("%s", ps[0].Text)
+		}
+		ps = ps[1:]
+	}
+	return ps
+}
+
+func (t *arTable) add(e config.ResponseEntry, first bool) {
+	_, err := t.resolve(e.Executable)
 	switch {
-	case errors.Is(err, errTraversal):
-		t.log.Text("Active response command '%s' vulnerable to directory transversal attack. Ignoring.", e.executable)
-	case errors.Is(err, fs.ErrNotExist) && first:
-		t.log.Info("Active response command not present: '%s'. Not using it on this system.", t.bin+"/"+e.executable)
-	case err != nil && first:
+	case err == nil || !first || e.Executable == "":
+	case errors.Is(err, fs.ErrNotExist):
+		t.log.Info("Active response command not present: '%s'. Not using it on this system.", t.bin+"/"+e.Executable)
+	default:
 		t.log.Error("Active response command not used: %v.", err)
 	}
-	if _, dup := t.entries[e.name]; dup {
+	if _, dup := t.entries[e.Name]; dup {
 		return
 	}
 	if err != nil {
-		t.absent[e.name] = true
+		t.absent[e.Name] = true
 		return
 	}
-	delete(t.absent, e.name)
-	t.entries[e.name] = e
+	delete(t.absent, e.Name)
+	e.Timeout = min(max(e.Timeout, -maxSeconds), maxSeconds)
+	t.entries[e.Name] = e
 }
 
 // errno writes an error of the system as OSSEC does: "(2)-(No such file or directory)".

@@ -1,5 +1,6 @@
 // Package responders holds the compiled-in programs of active-response/bin: host-deny.sh, firewall-drop.sh, nftables-drop.sh,
-// firewalld-drop.sh, route-null.sh, disable-account.sh, restart-ossec.sh and ip-customblock.sh.
+// firewalld-drop.sh, route-null.sh, disable-account.sh, ip-customblock.sh,
+// restart-ossec.sh and ossec-slack.sh.
 //
 // Each responder exists twice, from the same code. Main behaves as the stock script of that name on the command line: the same
 // arguments, the same line in logs/active-responses.log, the same texts and exit codes. Respond is what the executor calls in its own

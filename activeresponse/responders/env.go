@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"net/url"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -30,6 +31,7 @@ type Env struct {
 	Run        func(ctx context.Context, argv []string) (exit int, out string, err error) // runs a program; err: it did not start
 	Exists     func(path string) bool                                                     // is there such a program
 	LookupUser func(name string) (uid int, err error)                                     // account data base
+	Post       func(ctx context.Context, site string, form url.Values) error              // ossec-slack.sh
 	Restart    func() error                                                               // restart-ossec.sh; nil: bin/ossec-control restart
 	Sets       SetBackend                                                                 // nftables-drop.sh
 	Routes     RouteBackend                                                               // route-null.sh
@@ -56,7 +58,7 @@ func NewEnv(root string, protected func(netip.Prefix) (string, bool)) *Env {
 	return &Env{
 		Root: root, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Now: time.Now, Sleep: sleep, Protected: protected,
 		HostsDeny: "/etc/hosts.deny", BlockDir: "/ipblock", IPv6Prefix: 128, ProcSys: "/proc/sys",
-		Run: runProgram, Exists: fileExists, LookupUser: lookupUser, Sets: systemSets(), Routes: systemRoutes(), firewalls: newFirewallCache(),
+		Run: runProgram, Post: postForm, Exists: fileExists, LookupUser: lookupUser, Sets: systemSets(), Routes: systemRoutes(), firewalls: newFirewallCache(),
 	}
 }
 
@@ -105,7 +107,7 @@ func (e *Env) date() string { return e.Now().Format(dateForm) }
 
 // log appends one line to the log. A log that cannot be written does not stop a response.
 func (e *Env) log(line string) {
-	f, err := os.OpenFile(e.LogFile(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o660)
+	f, err := openLog(e.LogFile())
 	if err != nil {
 		fmt.Fprintln(e.Stderr, err)
 		return

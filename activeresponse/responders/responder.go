@@ -50,6 +50,7 @@ type Responder struct {
 	KernelExpiry bool    // the kernel forgets the block by itself, so prolonging it means adding it again
 	Names        bool    // takes host names besides addresses
 
+	tells bool   // only tells somebody: no line on delete, eight arguments on add
 	usage string // text when the subject is missing, after "<script>: "
 	run   func(ctx context.Context, e *Env, c *Call) Result
 }
@@ -69,6 +70,7 @@ var all = []*Responder{
 	{Name: "route-null.sh", Subject: Address, usage: usageIP, run: routeNull},
 	{Name: "ip-customblock.sh", Subject: Address, usage: usageIP, run: customBlock},
 	{Name: "disable-account.sh", Subject: User, usage: usageUser, run: disableAccount},
+	{Name: "ossec-slack.sh", Subject: Nothing, tells: true, run: slack},
 	{Name: "restart-ossec.sh", Subject: Nothing, run: restartOSSEC},
 }
 
@@ -94,7 +96,13 @@ func Names() []string {
 
 // Respond carries out a call and writes its line to the log. It returns when ctx ends at the latest after the step it is in.
 func (r *Responder) Respond(ctx context.Context, e *Env, c Call) Result {
-	e.log(e.date() + " " + shorten(c.Script) + " " + strings.Join(logArgs(c.Args, 5), " "))
+	n := 5
+	if r.tells {
+		if n = 8; c.arg(0) == "delete" {
+			return Result{Note: "nothing to tell"}
+		}
+	}
+	e.log(e.date() + " " + shorten(c.Script) + " " + strings.Join(logArgs(c.Args, n), " "))
 	if r.subject(&c) == "" && r.Subject != Nothing {
 		fmt.Fprintf(e.Stdout, "%s: %s\n", c.Script, r.usage)
 		return Result{Exit: 1, Err: errors.New("the argument to act on is missing")}
@@ -135,6 +143,9 @@ func Main(argv0 string, args []string, e *Env) int {
 	}
 	if !strings.Contains(argv0, "/") {
 		argv0 = path.Join(e.Root, "active-response/bin", name)
+	}
+	if e.Protected == nil {
+		e.Protected = Protection(e.Root)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
