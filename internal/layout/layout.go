@@ -46,7 +46,7 @@ type Options struct {
 	Root   string
 	Role   Role
 	BinDir string // directory with the built programs
-	Etc    fs.FS  // embedded default files: etc/..., rules/..., shared/..., decoder.xml
+	Etc    fs.FS  // embedded default files (package etc)
 	Now    time.Time
 }
 
@@ -255,14 +255,13 @@ func kept(p string) bool {
 
 // source maps a path of the embedded defaults to its place in the root; "" = not part of this role.
 func (in *installer) source(p string) string {
+	p = strings.TrimPrefix(p, "etc/")
 	switch {
-	case p == "etc/ossec-server.conf" && in.Role == Manager, p == "etc/ossec-agent.conf" && in.Role == Agent,
-		p == "etc/ossec-local.conf" && in.Role == Local:
+	case p == "ossec-server.conf" && in.Role == Manager, p == "ossec-agent.conf" && in.Role == Agent,
+		p == "ossec-local.conf" && in.Role == Local:
 		return "etc/ossec.conf"
-	case strings.HasPrefix(p, "etc/ossec-"):
-		return ""
-	case strings.HasPrefix(p, "etc/"):
-		return p
+	case p == "internal_options.conf", p == "local_internal_options.conf":
+		return "etc/" + p
 	case p == "decoder.xml" && in.Role != Agent:
 		return "etc/decoder.xml"
 	case strings.HasPrefix(p, "rules/") && in.Role != Agent:
