@@ -2,8 +2,11 @@ package xmlconf
 
 import "strings"
 
-// maxVariable is the largest length of a variable's name.
-const maxVariable = 255
+const (
+	maxVariable = 255      // bytes of a variable's name
+	maxExpanded = 64 << 10 // bytes of a text after expansion
+	maxGrowth   = 32 << 20 // bytes that expansion may add to a file
+)
 
 // slot is one place that the variables step looks at: the text of an element, or an attribute.
 type slot struct {
@@ -20,18 +23,139 @@ type slot struct {
 // ApplyVariables carries out the variables of rules and decoders (spec configuration.md, section 1.8): definitions are taken out of the
 // tree, references replaced. It may be called once. The error is an *Error with Variable set.
 func (d *Document) ApplyVariables() error {
+	switch d.definitions() {
+	case none:
+		return nil
+	case plain:
+		e := expander{doc: d, vars: map[string]string{}}
+		d.Roots = e.nodes(d.Roots)
+		if e.err != nil {
+			return e.err
+		}
+		return nil
+	}
+	return d.applyOdd()
+}
+
+// How a document defines variables.
+const (
+	none  = iota
+	plain // only by elements that have an attribute of their own
+	odd   // also by an attribute called var, or an element that takes the next attribute in the file
+)
+
+func isVar(name string) bool { return len(name) == 3 && strings.EqualFold(name, "var") }
+
+func (d *Document) definitions() int {
+	kind := none
+	for _, n := range d.All() {
+		if isVar(n.Name) {
+			if len(n.Attrs) == 0 {
+				return odd
+			}
+			kind = plain
+		}
+		for i := range n.Attrs {
+			if isVar(n.Attrs[i].Name) {
+				return odd
+			}
+		}
+	}
+	return kind
+}
+
+// expander does the plain case in one walk.
+type expander struct {
+	doc    *Document
+	vars   map[string]string
+	growth int
+	err    error
+}
+
+// nodes expands a list of elements and returns it without the definitions.
+func (e *expander) nodes(list []*Node) []*Node {
+	keep := list[:0]
+	for _, n := range list {
+		if e.err != nil {
+			return list
+		}
+		attrs := n.Attrs
+		if isVar(n.Name) {
+			e.define(n)
+			attrs = attrs[1:]
+		} else {
+			e.expand(&n.Text, n.Line)
+			keep = append(keep, n)
+		}
+		for i := range attrs {
+			e.expand(&attrs[i].Value, attrs[i].Line)
+		}
+		n.Children = e.nodes(n.Children)
+	}
+	return keep
+}
+
+func (e *expander) fail(line int, text string) {
+	if e.err == nil {
+		e.err = &Error{File: e.doc.Name, Line: line, Text: clip(text), Variable: true}
+	}
+}
+
+// define stores a definition; its name is the first attribute.
+func (e *expander) define(n *Node) {
+	a := n.Attrs[0]
+	switch key := strings.ToLower(a.Value); {
+	case !strings.EqualFold(a.Name, "name"):
+		e.fail(n.Line, textNotName)
+	case len(a.Value) > maxVariable:
+		e.fail(n.Line, textNameSize)
+	default:
+		if _, dup := e.vars[key]; !dup {
+			e.vars[key] = n.Text
+		}
+	}
+}
+
+func (e *expander) expand(value *string, line int) {
+	if len(e.vars) == 0 || len(*value) <= 2 || e.err != nil {
+		return
+	}
+	text, errText := expand(e.vars, *value)
+	if e.growth += len(text) - len(*value); errText == "" && e.growth > maxGrowth {
+		errText = textOverflow
+	}
+	if errText != "" {
+		e.fail(line, errText)
+		return
+	}
+	*value = text
+}
+
+// Texts of errors in definitions.
+const (
+	textNotName  = `XMLERR: Only "name" is allowed as an attribute for a variable.`
+	textNameSize = "XMLERR: Invalid variable name size."
+	textOverflow = "XMLERR: String overflow."
+)
+
+// applyOdd does the odd cases over a list of all texts and attributes.
+func (d *Document) applyOdd() error {
 	slots := d.slots()
 	vars := map[string]string{}
+	growth := 0
 	for i := range slots {
 		s := &slots[i]
 		switch {
 		case s.gone:
-		case strings.EqualFold(s.name, "var"):
+		case isVar(s.name):
 			if err := d.define(vars, slots, i); err != nil {
 				return err
 			}
 		case len(vars) > 0 && len(*s.value) > 2:
 			text, errText := expand(vars, *s.value)
+			if growth += len(text) - len(*s.value); errText == "" && growth > maxGrowth {
+				errText = textOverflow
+			}
 			if errText != "" {
 				return &Error{File: d.Name, Line: s.line, Text: clip(errText), Variable: true}
 			}
@@ -66,11 +190,11 @@ func (d *Document) define(vars map[string]string, slots []slot, i int) error {
 			continue
 		}
 		if !strings.EqualFold(slots[j].name, "name") {
-			return fail(`XMLERR: Only "name" is allowed as an attribute for a variable.`)
+			return fail(textNotName)
 		}
 		name := *slots[j].value
 		if len(name) > maxVariable {
-			return fail("XMLERR: Invalid variable name size.")
+			return fail(textNameSize)
 		}
 		slots[j].gone = true
 		key := strings.ToLower(name)
@@ -113,7 +237,9 @@ func expand(vars map[string]string, s string) (string, string) {
 		default:
 			return "", "XMLERR: Unknown variable: '" + name + "'."
 		}
-		s = s[end:]
+		if s = s[end:]; b.Len() > maxExpanded {
+			return "", textOverflow
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -168,6 +169,23 @@ func TestVariableErrorHasItsOwnCode(t *testing.T) {
 	}
 }
 
+func TestVariablesCannotBlowUpAFile(t *testing.T) {
+	for name, text := range map[string]string{
+		"one text":   "<var name='V'>" + strings.Repeat("x", 8000) + "</var><a>" + strings.Repeat("$V|", 100) + "</a>",
+		"many texts": "<var name='V'>" + strings.Repeat("x", 8000) + "</var>" + strings.Repeat("<a>$V|</a>", 10000),
+		"odd form":   "<var>" + strings.Repeat("x", 8000) + "</var><b name='V'/>" + strings.Repeat("<a>$V|</a>", 10000),
+	} {
+		doc, err := Read("r.xml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var xe *Error
+		if err := doc.ApplyVariables(); !errors.As(err, &xe) || xe.Text != "XMLERR: String overflow." {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestReadFileReportsMissingFileWithCause(t *testing.T) {
 	_, err := ReadFile("rules/none.xml", filepath.Join(t.TempDir(), "none.xml"))
 	if !errors.Is(err, os.ErrNotExist) {
@@ -211,7 +229,20 @@ func FuzzRead(f *testing.F) {
 				t.Fatalf("bad node at depth %d: %+v", depth, n)
 			}
 		}
-		_ = doc.ApplyVariables()
+		again, err := Read("f", data)
+		if err != nil {
+			t.Fatal("second reading fails")
+		}
+		if again.definitions() == none {
+			return
+		}
+		oneErr, otherErr := doc.ApplyVariables(), again.applyOdd()
+		if (oneErr == nil) != (otherErr == nil) || oneErr != nil && oneErr.Error() != otherErr.Error() {
+			t.Fatalf("errors differ: %v, %v", oneErr, otherErr)
+		}
+		if oneErr == nil && !reflect.DeepEqual(toVector(doc.Roots), toVector(again.Roots)) {
+			t.Fatal("trees differ")
+		}
 	})
 }
 
@@ -225,6 +256,17 @@ func rulesFile(size int) []byte {
 	}
 	b.WriteString("</group>\n")
 	return b.Bytes()
+}
+
+func BenchmarkReadOnly1MB(b *testing.B) {
+	data := rulesFile(1 << 20)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Read("rules.xml", data); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func BenchmarkReadRules1MB(b *testing.B) {
