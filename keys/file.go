@@ -281,3 +281,24 @@ func Append(path string, e Entry, mode os.FileMode) error {
 
 // Lock excludes other editors of the key file at path, in this and other processes, until the returned function is called.
 func Lock(path string) (unlock func(), err error) { return lock(path) }
+
+// Replace adds one line to the key file at path by replacing the file, for an editor that holds the lock of Lock.
+func Replace(path string, e Entry, mode os.FileMode) error {
+	f, err := ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := f.Add(e); err != nil {
+		return err
+	}
+	return replaceFile(path, f.Bytes(), mode)
+}
+
+// EachID calls f with the first field of each line that has one, removed agents included.
+func (f *File) EachID(call func(id string)) {
+	for _, l := range f.lines {
+		if id, _, ok := strings.Cut(l, " "); ok && id != "" {
+			call(id)
+		}
+	}
+}

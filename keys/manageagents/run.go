@@ -13,6 +13,7 @@ import (
 
 	"github.com/vedette-hids/vedette/internal/olog"
 	"github.com/vedette-hids/vedette/keys"
+	"github.com/vedette-hids/vedette/keys/internal/getopt"
 )
 
 // version is what OSSEC 4.3.0's programs report; the banner is read by scripts.
@@ -100,54 +101,30 @@ func (t *tool) run() int {
 	return t.menu()
 }
 
-// parse reads the flags as getopt does; flags of the other side end the run.
+// parse reads the flags; those of the other side end the run.
 func (t *tool) parse() options {
 	var o options
-	for i := 0; i < len(t.Args); i++ {
-		arg := t.Args[i]
-		if len(arg) < 2 || arg[0] != '-' {
-			continue
-		}
-		if arg == "--" {
-			break
-		}
-		for j := 1; j < len(arg); j++ {
-			flag := arg[j]
-			if !strings.ContainsRune("eraniFf", rune(flag)) {
-				t.flag(&o, flag)
-				continue
-			}
-			value := arg[j+1:]
-			if value == "" {
-				if i++; i >= len(t.Args) {
-					fmt.Fprintf(t.Stderr, "%s: option requires an argument -- '%c'\n", t.Prog, flag)
-					t.help()
-					panic(exit(1))
-				}
-				value = t.Args[i]
-			}
-			t.valueFlag(&o, flag, value)
-			break
+	opts, _, err := getopt.Parse(t.Args, "Vhle:r:i:f:ja:n:F:")
+	for _, opt := range opts {
+		switch opt.Flag {
+		case 'h':
+			o.help = true
+		case 'V':
+			o.banner = true
+		case 'l':
+			o.list = true
+		case 'j':
+			t.json = true
+		default:
+			t.valueFlag(&o, opt.Flag, opt.Value)
 		}
 	}
-	return o
-}
-
-func (t *tool) flag(o *options, flag byte) {
-	switch flag {
-	case 'h':
-		o.help = true
-	case 'V':
-		o.banner = true
-	case 'l':
-		o.list = true
-	case 'j':
-		t.json = true
-	default:
-		fmt.Fprintf(t.Stderr, "%s: invalid option -- '%c'\n", t.Prog, flag)
+	if err != nil && !o.help && !o.banner {
+		fmt.Fprintf(t.Stderr, "%s: %v\n", t.Prog, err)
 		t.help()
 		panic(exit(1))
 	}
+	return o
 }
 
 func (t *tool) valueFlag(o *options, flag byte, value string) {
