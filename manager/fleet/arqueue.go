@@ -64,8 +64,10 @@ func cutFlags(s string) (flags, rest string, ok bool) {
 	}
 }
 
-// HandleAR carries out a request as it stands on queue/alerts/ar.
-func (f *Fleet) HandleAR(datagram string) error {
+// ServeAR carries out a request as it stands on queue/alerts/ar, and logs why it could not.
+func (f *Fleet) ServeAR(datagram string) { f.logAR(f.handleAR(datagram)) }
+
+func (f *Fleet) handleAR(datagram string) error {
 	r, err := parseAR(datagram)
 	if err != nil {
 		return err
@@ -111,7 +113,7 @@ func (f *Fleet) readAR(ctx context.Context, q *net.UnixConn) {
 		if i := bytes.IndexByte(text, 0); i >= 0 {
 			text = text[:i]
 		}
-		f.logAR(f.HandleAR(string(text)))
+		f.ServeAR(string(text))
 	}
 }
 
@@ -121,9 +123,9 @@ func (f *Fleet) logAR(err error) {
 	switch {
 	case err == nil:
 	case errors.As(err, &bad):
-		f.log.Every("1310", time.Second).Code(1310, "WARN", "Invalid active response (execd) message '%s'.", bad.text)
+		f.log.Every("1310"+bad.text, f.o.LogEvery).Code(1310, "WARN", "Invalid active response (execd) message '%s'.", bad.text)
 	case errors.Is(err, ErrUnknownAgent):
-		f.log.Every("1320"+err.Error(), time.Second).Code(1320, "ERROR", "Agent '%s' not found.", quoted(err))
+		f.log.Every("1320"+err.Error(), f.o.LogEvery).Code(1320, "ERROR", "Agent '%s' not found.", quoted(err))
 	default:
 		f.log.Debug("%v", err)
 	}

@@ -46,7 +46,7 @@ func (f *Fleet) Control(key *keys.Key, with keys.Cipher, text []byte, at time.Ti
 	}
 	f.mu.Unlock()
 	if !ok {
-		f.log.Every("uname "+key.ID, 10*time.Second).Warn("Invalid message from agent id: '%d'(uname)", slices.Index(f.o.Keys.All(), key))
+		f.log.Every("uname "+key.ID, f.o.LogEvery).Warn("Invalid message from agent id: '%d'(uname)", slices.Index(f.o.Keys.All(), key))
 		return
 	}
 	f.stats.keepalives.Add(1)

@@ -41,6 +41,7 @@ type Options struct {
 	Knock    time.Duration // at most one look at client.keys for unknown agents per this time; 0 = 1 s, negative = no limit
 	Pushes   int           // file transfers at a time; 0 = 512
 	Pause    time.Duration // between bursts of 31 chunks; 0 = 1 s, as OSSEC
+	LogEvery time.Duration // at most one line per kind and agent in this time; 0 = 10 s, negative = no limit
 	Now      func() time.Time
 }
 
@@ -55,6 +56,9 @@ func (o *Options) defaults() {
 	set(&o.Poll, 5*time.Second)
 	set(&o.Knock, time.Second)
 	set(&o.Pause, time.Second)
+	if set(&o.LogEvery, 10*time.Second); o.LogEvery < 0 {
+		o.LogEvery = 0
+	}
 	if o.Pushes <= 0 {
 		o.Pushes = 512
 	}
@@ -172,6 +176,9 @@ func (f *Fleet) Run(ctx context.Context) error {
 	f.timers(ctx)
 	return nil
 }
+
+// RefreshShared builds merged.mg now if a file of etc/shared changed. Run does that by itself each Options.Poll.
+func (f *Fleet) RefreshShared() error { return f.shared.refresh() }
 
 // timers does what comes round: new keys, changed shared files, agents that fell silent.
 func (f *Fleet) timers(ctx context.Context) {

@@ -28,7 +28,7 @@ const fastPause = 40 * time.Millisecond
 func (f *Fleet) checkFiles(j *job) {
 	k := &j.text
 	if k.Problem != "" {
-		f.log.Every("strchr "+j.key.ID, time.Second).Text("Invalid message from '%s' (%s)", j.key.IP, k.Problem)
+		f.log.Every("strchr "+j.key.ID, f.o.LogEvery).Text("Invalid message from '%s' (%s)", j.key.IP, k.Problem)
 	}
 	merged, files := f.shared.current()
 	var send []*sharedFile

@@ -79,8 +79,8 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	o.defaults()
 	s := &Server{o: o, conns: map[*tcpConn]struct{}{}}
 	s.policy = policy{log: o.Log, now: o.Now}
-	for i := range o.Workers {
-		s.shards = append(s.shards, newShard(s, i))
+	for range o.Workers {
+		s.shards = append(s.shards, newShard(s))
 	}
 	for i := range o.Remotes {
 		if r := &o.Remotes[i]; r.Secure {

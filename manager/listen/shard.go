@@ -51,7 +51,7 @@ type owed struct {
 	p   *peer
 }
 
-func newShard(s *Server, _ int) *shard {
+func newShard(s *Server) *shard {
 	return &shard{s: s, in: make(chan *batch, s.o.Queue), peers: map[*keys.Key]*peer{}, plain: make([]byte, 0, keys.MaxPlain)}
 }
 
