@@ -128,6 +128,9 @@ func network(path string) bool {
 // gone reports whether an error means that the path does not exist.
 func gone(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) }
 
+// replaced reports whether an error of openContent means that something else took the place of a regular file.
+func replaced(err error) bool { return errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) }
+
 // dropResident gives the pages of a file mapping back to the page cache, so that they do not count as memory of this process.
 func dropResident(at uintptr, size int) {
 	if at == 0 || size <= 0 {

@@ -86,4 +86,7 @@ func network(string) bool { return false }
 // gone reports whether an error means that the path does not exist.
 func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
+// replaced cannot be told here.
+func replaced(error) bool { return false }
+
 func dropResident(uintptr, int) {}

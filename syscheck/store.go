@@ -49,6 +49,9 @@ type fileKey struct {
 // errLocked says that another process has the baseline open.
 var errLocked = errors.New("the baseline is in use by another process (is the agent running?)")
 
+// errStore marks failures of the baseline file, such as a full disk. They do not end the monitor: what could not be stored is found again.
+var errStore = errors.New("writing the baseline")
+
 // openStore opens or creates the baseline at path. A file that cannot be read is set aside under the name path.corrupt, which
 // is reported as aside.
 func openStore(path string) (s *store, aside error, err error) {
@@ -238,7 +241,7 @@ func (s *store) flushLocked() error {
 		return nil
 	}
 	if err := s.db.Update(s.write); err != nil {
-		return fmt.Errorf("writing the baseline: %w", err)
+		return fmt.Errorf("%w: %w", errStore, err)
 	}
 	s.reset()
 	clear(s.oldDirs)
@@ -277,14 +280,15 @@ func (s *store) write(tx *bolt.Tx) error {
 	return nil
 }
 
-// drop hands the pages of the mapping back to the page cache.
+// drop hands the pages of the mapping back to the page cache, so that a baseline of a million files does not count as memory of the agent.
+// Inside a transaction the mapping cannot move and is at least as long as the transaction's view of the file.
 func (s *store) drop() {
 	s.read = 0
-	if info := s.db.Info(); info != nil {
-		if st, err := os.Stat(s.db.Path()); err == nil {
-			dropResident(info.Data, int(st.Size()))
+	s.view(func(tx *bolt.Tx) {
+		if info := s.db.Info(); info != nil {
+			dropResident(info.Data, int(tx.Size()))
 		}
-	}
+	})
 }
 
 // named is one entry of a directory.

@@ -161,3 +161,17 @@ func Permissions(mode uint32) string {
 	}
 	return string(out)
 }
+
+// Merge adds the digests that o has.
+func (d *Digests) Merge(o Digests) {
+	if o.Has&MD5 != 0 {
+		d.MD5 = o.MD5
+	}
+	if o.Has&SHA1 != 0 {
+		d.SHA1 = o.SHA1
+	}
+	if o.Has&SHA256 != 0 {
+		d.SHA256 = o.SHA256
+	}
+	d.Has |= o.Has
+}

@@ -1,0 +1,381 @@
+package syscheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// realtime turns file system events into checks. Three goroutines run under Run: one takes events and collects paths, one takes
+// errors, one checks the paths that have been quiet for the settle time. A nil realtime ignores all calls.
+//
+// Watches go by inode, names by path: a directory that is renamed keeps its watch, and the watch keeps reporting the old name. So the watches
+// of a renamed tree are removed when the event "renamed away" is taken, which is always before the event "appeared" of the new place.
+type realtime struct {
+	m       *Monitor
+	mu      sync.Mutex // guards watcher and watched, held while a watch is added, never while waiting for events
+	watcher *fsnotify.Watcher
+	watched map[string]struct{}
+
+	pmu     sync.Mutex
+	pending map[string]*pendingPath
+	wake    chan struct{}
+
+	overflow chan struct{}
+	workers  []*worker
+}
+
+// pendingPath is a path with events that were not looked at yet.
+type pendingPath struct {
+	first, last time.Time
+	appeared    bool // created or moved to this place: a directory has to be walked
+}
+
+const (
+	maxDelay = 10    // a path that never gets quiet is checked after so many settle times
+	maxPaths = 50000 // paths collected before the watcher falls back to a walk of all realtime directories
+)
+
+// newRealtime makes the realtime half for a monitor that has realtime directories, else nil.
+func newRealtime(m *Monitor) *realtime {
+	if !slices.ContainsFunc(m.roots, func(r *root) bool { return r.Realtime }) {
+		return nil
+	}
+	rt := &realtime{
+		m: m, watched: map[string]struct{}{}, pending: map[string]*pendingPath{},
+		wake: make(chan struct{}, 1), overflow: make(chan struct{}, 1),
+	}
+	for range m.opts.Workers {
+		rt.workers = append(rt.workers, m.newWorker(nil))
+	}
+	return rt
+}
+
+// running reports whether directories are being watched.
+func (rt *realtime) running() bool {
+	if rt == nil {
+		return false
+	}
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	return rt.watcher != nil
+}
+
+// start makes the first watcher. It comes before the first scan, whose walker adds the watches.
+func (rt *realtime) start() (*fsnotify.Watcher, error) {
+	rt.m.log.Info("Initializing real time file monitoring (not started).")
+	return rt.open()
+}
+
+// run watches until ctx ends, beginning with w.
+func (rt *realtime) run(ctx context.Context, w *fsnotify.Watcher) error {
+	var done sync.WaitGroup
+	defer done.Wait()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done.Go(func() {
+		if err := rt.checkLoop(ctx); err != nil {
+			cancel(err)
+		}
+	})
+	for {
+		err := rt.watch(ctx, w)
+		rt.close()
+		if err != nil {
+			return err
+		}
+		if w, err = rt.open(); err != nil {
+			return err
+		}
+		rt.rescan()
+	}
+}
+
+// errNoWatcher says that the system gives no watcher; scheduled scans go on without.
+var errNoWatcher = errors.New("cannot watch directories")
+
+// open makes a watcher without watches.
+func (rt *realtime) open() (*fsnotify.Watcher, error) {
+	w, err := fsnotify.NewBufferedWatcher(4096)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w%s", errNoWatcher, err, limitHint(err, "fs.inotify.max_user_instances"))
+	}
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.watcher = w
+	clear(rt.watched)
+	return w, nil
+}
+
+func (rt *realtime) close() {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.watcher.Close()
+	rt.watcher = nil
+}
+
+// watch takes events until ctx ends (its cause is returned) or events were lost (nil). After a loss no watch can be trusted any
+// more to have the right name: the caller begins anew with a fresh watcher and a walk.
+func (rt *realtime) watch(ctx context.Context, w *fsnotify.Watcher) error {
+	var done sync.WaitGroup
+	defer done.Wait()
+	quit := make(chan struct{})
+	defer close(quit)
+	done.Go(func() { rt.takeErrors(w, quit) })
+	for {
+		select {
+		case ev := <-w.Events:
+			rt.event(ev)
+		case <-rt.overflow:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// takeErrors must never wait for rt.mu: fsnotify reports some errors with its own lock held.
+func (rt *realtime) takeErrors(w *fsnotify.Watcher, quit <-chan struct{}) {
+	for {
+		select {
+		case err, ok := <-w.Errors:
+			if !ok {
+				return
+			}
+			rt.fault(err)
+		case <-quit:
+			return
+		}
+	}
+}
+
+func (rt *realtime) fault(err error) {
+	if !errors.Is(err, fsnotify.ErrEventOverflow) {
+		rt.m.log.Every("syscheck watch error", time.Minute).Warn("Real time monitoring: %v", err)
+		return
+	}
+	rt.m.log.Every("syscheck overflow", time.Minute).Warn("Real time monitoring: the kernel dropped events; all real time directories are" +
+		" scanned again. Raise the sysctl fs.inotify.max_queued_events if this happens often.")
+	select {
+	case rt.overflow <- struct{}{}:
+	default:
+	}
+}
+
+// limitHint names the kernel setting behind an error.
+func limitHint(err error, sysctl string) string {
+	if !limitReached(err) {
+		return ""
+	}
+	text := " (limit reached: raise the sysctl " + sysctl
+	if b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(sysctl, ".", "/")); err == nil {
+		text += ", now " + strings.TrimSpace(string(b))
+	}
+	return text + ")"
+}
+
+// addDir watches a directory. The walker calls it before it reads the directory, so that nothing falls in between.
+func (rt *realtime) addDir(dir string) {
+	if rt == nil {
+		return
+	}
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if rt.watcher == nil {
+		return
+	}
+	err := rt.watcher.Add(dir)
+	if err == nil {
+		rt.watched[dir] = struct{}{}
+		return
+	}
+	if gone(err) {
+		return
+	}
+	rt.m.log.Every("syscheck add watch", 10*time.Minute).Error("Unable to add directory to real time monitoring: '%s'. -1 %s%s",
+		dir, reason(err), limitHint(err, "fs.inotify.max_user_watches"))
+}
+
+// event takes one event.
+func (rt *realtime) event(ev fsnotify.Event) {
+	if ev.Name == "" {
+		return
+	}
+	if ev.Has(fsnotify.Rename) || ev.Has(fsnotify.Remove) {
+		rt.unwatch(ev.Name, ev.Has(fsnotify.Rename))
+	}
+	now := time.Now()
+	rt.pmu.Lock()
+	defer rt.pmu.Unlock()
+	p := rt.pending[ev.Name]
+	if p == nil {
+		if len(rt.pending) >= maxPaths {
+			rt.collapse(now)
+			return
+		}
+		p = &pendingPath{first: now}
+		rt.pending[strings.Clone(ev.Name)] = p
+	}
+	p.last = now
+	p.appeared = p.appeared || ev.Has(fsnotify.Create)
+	rt.poke()
+}
+
+// unwatch removes the watch of a directory that is gone, and with tree those of all directories below.
+func (rt *realtime) unwatch(path string, tree bool) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if _, ok := rt.watched[path]; !ok || rt.watcher == nil {
+		return
+	}
+	remove := func(dir string) {
+		delete(rt.watched, dir)
+		rt.watcher.Remove(dir) //nolint:errcheck // it may have ended by itself
+	}
+	remove(path)
+	if !tree {
+		return
+	}
+	for dir := range rt.watched {
+		if within(dir, path) {
+			remove(dir)
+		}
+	}
+}
+
+// collapse replaces the collected paths by a walk of the realtime directories. The caller holds pmu.
+func (rt *realtime) collapse(now time.Time) {
+	clear(rt.pending)
+	for _, r := range rt.m.roots {
+		if r.Realtime {
+			rt.pending[r.path] = &pendingPath{first: now, last: now, appeared: true}
+		}
+	}
+	rt.poke()
+}
+
+// rescan asks for a walk of all realtime directories.
+func (rt *realtime) rescan() {
+	rt.pmu.Lock()
+	defer rt.pmu.Unlock()
+	rt.collapse(time.Now())
+}
+
+func (rt *realtime) poke() {
+	select {
+	case rt.wake <- struct{}{}:
+	default:
+	}
+}
+
+// checkLoop checks the paths that are due. It sleeps while there are none.
+func (rt *realtime) checkLoop(ctx context.Context) error {
+	for {
+		batch, wait := rt.due(time.Now())
+		if len(batch) > 0 {
+			if err := rt.checkBatch(ctx, batch); err != nil && !errors.Is(err, errStore) {
+				return err
+			}
+			continue
+		}
+		if wait > 0 {
+			if err := pause(ctx, wait); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-rt.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// duePath is a path to check now.
+type duePath struct {
+	path     string
+	appeared bool
+}
+
+// due takes the paths that have been quiet long enough, and gives the time until the next one would be; 0 = there is none.
+func (rt *realtime) due(now time.Time) (batch []duePath, wait time.Duration) {
+	settle := rt.m.opts.Settle
+	rt.pmu.Lock()
+	defer rt.pmu.Unlock()
+	for path, p := range rt.pending {
+		left := min(p.last.Add(settle).Sub(now), p.first.Add(maxDelay*settle).Sub(now))
+		if left <= 0 {
+			batch = append(batch, duePath{path, p.appeared})
+			delete(rt.pending, path)
+			continue
+		}
+		if wait == 0 || left < wait {
+			wait = left
+		}
+	}
+	slices.SortFunc(batch, func(a, b duePath) int { return strings.Compare(a.path, b.path) })
+	return batch, max(wait, 0)
+}
+
+// checkBatch checks paths with all workers.
+func (rt *realtime) checkBatch(ctx context.Context, batch []duePath) error {
+	n := len(rt.workers)
+	if len(batch) == 1 && !batch[0].appeared {
+		n = 1
+	}
+	p := &pass{m: rt.m, workers: rt.workers[:n]}
+	return p.run(ctx, func(ctx context.Context) error {
+		for _, d := range batch {
+			if err := p.appearance(ctx, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// appearance handles one path according to what is there now.
+func (p *pass) appearance(ctx context.Context, d duePath) error {
+	m := p.m
+	info, err := lstat(d.path)
+	isDir := err == nil && info.kind == kindDir
+	if !isDir && m.store.dir(d.path) != 0 && (err == nil || gone(err)) { // a known directory that is gone
+		if err := p.lost(ctx, d.path); err != nil {
+			return err
+		}
+	}
+	if err := p.emit(ctx, d.path, false); err != nil {
+		return err
+	}
+	if !isDir || !d.appeared && m.store.dir(d.path) != 0 {
+		return nil
+	}
+	for _, r := range m.roots {
+		if !r.Realtime || !r.enters(d.path) || d.path != r.path && m.ignored(r, d.path) {
+			continue
+		}
+		if err := p.walk(ctx, r, d.path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ignored reports whether a walk of r never comes to dir, because dir or a directory above it is ignored.
+func (m *Monitor) ignored(r *root, dir string) bool {
+	for dir != r.path && within(dir, r.path) {
+		if m.ignore.match(dir) {
+			return true
+		}
+		dir, _ = split(dir)
+	}
+	return false
+}

@@ -1,0 +1,482 @@
+package syscheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// chunk is how many baseline entries of a directory are held in memory at a time.
+const chunk = 4096
+
+// job is one path that a worker has to check.
+type job struct {
+	path    string
+	forward bool
+}
+
+// pass is one walk, of all roots or of a part of the tree. The walker is one goroutine; what it finds is checked by the workers.
+type pass struct {
+	m        *Monitor
+	throttle *throttle // nil: full speed
+	forward  bool      // base-line scan: send unchanged files too
+	resume   string    // forward only from this directory on
+	jobs     chan job
+	workers  []*worker
+	full     bool // a scan of everything: shows progress, ends on disk
+
+	emitted   int64
+	completed atomic.Int64
+	places    []place // directories whose jobs may still be running
+
+	files, failed                    atomic.Int64
+	created, changed, deleted, known int64
+	root, dir                        string
+	lastShown                        time.Time
+	counts                           [5]atomic.Int64
+}
+
+// place is a directory and the number of jobs given out before it.
+type place struct {
+	dir     string
+	emitted int64
+}
+
+// jobsAhead is how far the walker may run ahead of the workers.
+const jobsAhead = 512
+
+// run starts the workers, calls walk with a context that ends when a worker fails, and waits for all.
+func (p *pass) run(ctx context.Context, walk func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p.jobs = make(chan job, jobsAhead)
+	var done sync.WaitGroup
+	for _, w := range p.workers {
+		done.Go(func() {
+			if err := p.work(ctx, w); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	err := walk(ctx)
+	close(p.jobs)
+	done.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if !p.full {
+		return err
+	}
+	return errors.Join(err, p.m.store.flush())
+}
+
+func (p *pass) work(ctx context.Context, w *worker) error {
+	for j := range p.jobs {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		before := w.read.Load()
+		found, err := w.check(ctx, j.path, j.forward)
+		if err != nil {
+			return err
+		}
+		p.counts[found].Add(1)
+		p.completed.Add(1)
+		if err := p.throttle.file(ctx, w.read.Load() != before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// emit hands a path to the workers.
+func (p *pass) emit(ctx context.Context, path string, forward bool) error {
+	select {
+	case p.jobs <- job{path, forward}:
+		p.emitted++
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// safe is the last directory before which everything has been checked.
+func (p *pass) safe() string {
+	done := p.completed.Load() - int64(len(p.workers)) // workers finish out of order
+	at := ""
+	for _, pl := range p.places {
+		if pl.emitted > max(done, 0) {
+			break
+		}
+		at = pl.dir
+	}
+	return at
+}
+
+// enter notes that the walk begins a directory.
+func (p *pass) enter(dir string) {
+	p.dir = dir
+	done := p.completed.Load() - int64(len(p.workers))
+	for len(p.places) > 1 && p.places[1].emitted <= done {
+		p.places = p.places[1:]
+	}
+	p.places = append(p.places, place{dir, p.emitted})
+	p.show(false)
+}
+
+// walkRoot walks one configured path (spec section 4).
+func (p *pass) walkRoot(ctx context.Context, r *root) error {
+	p.root = r.path
+	info, err := stat(r.path)
+	switch {
+	case err != nil:
+		if err := p.missingRoot(ctx, r, err); err != nil {
+			return err
+		}
+		return nil
+	case info.kind != kindDir:
+		if p.m.ignore.match(r.path) || !r.covers(r.path) || r.taken(r.path) {
+			return nil
+		}
+		p.files.Add(1)
+		return p.emit(ctx, r.path, p.forwards(r.path))
+	}
+	return p.walk(ctx, r, r.path)
+}
+
+// missingRoot handles a configured path that does not exist: what it held is not reported as deleted, because the place may be a
+// mount point; only a single file is.
+func (p *pass) missingRoot(ctx context.Context, r *root, err error) error {
+	p.m.log.Text("WARN: Error opening directory: '%s': %s ", r.path, reason(err))
+	if _, known := p.m.store.get(r.path); known {
+		return p.emit(ctx, r.path, false)
+	}
+	if info, lerr := lstat(r.path); lerr == nil && info.kind == kindSymlink && r.covers(r.path) && !p.m.ignore.match(r.path) {
+		return p.emit(ctx, r.path, p.forwards(r.path)) // a dangling link
+	}
+	return nil
+}
+
+// forwards reports whether the state of an unchanged file has to be sent.
+func (p *pass) forwards(path string) bool {
+	return p.forward && (p.resume == "" || !walksBefore(path, p.resume))
+}
+
+// walksBefore compares two paths in the order of a walk, in which what a directory holds follows the directory itself.
+func walksBefore(a, b string) bool {
+	for i := range min(len(a), len(b)) {
+		if x, y := a[i], b[i]; x != y {
+			return y != '/' && (x == '/' || x < y)
+		}
+	}
+	return len(a) < len(b)
+}
+
+// walk compares one directory with the baseline and goes on with the directories in it, in order of names.
+func (p *pass) walk(ctx context.Context, r *root, dir string) error {
+	m := p.m
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	if m.cfg.SkipNFS && network(dir) {
+		if r.Realtime {
+			m.log.Every("syscheck nfs "+r.path, time.Hour).Error("%s NFS Directories do not support iNotify.", dir)
+		}
+		return nil
+	}
+	p.enter(dir)
+	if r.Realtime {
+		m.rt.addDir(dir)
+	}
+	list, err := readNames(dir)
+	if err != nil {
+		return p.unreadable(ctx, dir, err)
+	}
+	m.store.ensureDir(dir)
+	subdirs, err := p.merge(ctx, r, dir, list)
+	if err != nil {
+		return err
+	}
+	if r.NoRecurse {
+		return nil
+	}
+	if err := p.lostDirs(ctx, dir, subdirs); err != nil {
+		return err
+	}
+	for _, name := range subdirs {
+		if err := p.walk(ctx, r, join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unreadable handles a directory that cannot be listed. One that is gone takes its files with it; any other keeps them.
+func (p *pass) unreadable(ctx context.Context, dir string, err error) error {
+	p.m.log.Text("WARN: Error opening directory: '%s': %s ", dir, reason(err))
+	if gone(err) {
+		return p.lost(ctx, dir)
+	}
+	p.failed.Add(1)
+	return nil
+}
+
+// merge goes through the names in a directory and its baseline entries side by side and hands over what differs. It returns the
+// directories to enter.
+func (p *pass) merge(ctx context.Context, r *root, dir string, list names) (subdirs []string, err error) {
+	known := newEntryReader(p.m.store, dir)
+	for i := range list.len() {
+		name := list.name(i)
+		if err := p.gone(ctx, r, dir, known, name); err != nil {
+			return nil, err
+		}
+		var old *entry
+		if k := known.peek(); k != nil && k.name == name {
+			old = &k.entry
+			known.advance()
+		}
+		isDir, err := p.visit(ctx, r, join(dir, name), old)
+		if err != nil {
+			return nil, err
+		}
+		if isDir {
+			subdirs = append(subdirs, strings.Clone(name))
+		}
+	}
+	return subdirs, p.gone(ctx, r, dir, known, "")
+}
+
+// gone hands over the baseline entries before name ("" = all): their files are not there any more.
+func (p *pass) gone(ctx context.Context, r *root, dir string, known *entryReader, name string) error {
+	for {
+		k := known.peek()
+		if k == nil || name != "" && k.name >= name {
+			return nil
+		}
+		path := join(dir, k.name)
+		known.advance()
+		if r.taken(path) {
+			continue
+		}
+		if err := p.emit(ctx, path, false); err != nil {
+			return err
+		}
+	}
+}
+
+// visit looks at one directory entry and compares it with its baseline entry old (nil = unknown). It reports whether the walk has to enter it.
+func (p *pass) visit(ctx context.Context, r *root, path string, old *entry) (isDir bool, err error) {
+	m := p.m
+	if r.NoRecurse {
+		info, err := stat(path)
+		if err != nil && gone(err) {
+			m.log.Text("ERR: Cannot stat %s: %s", path, reason(err))
+		}
+		if err == nil && info.kind == kindDir {
+			return false, p.replaced(ctx, path, old)
+		}
+	}
+	if m.ignore.match(path) {
+		if old != nil {
+			return false, m.store.remove(path)
+		}
+		return false, nil
+	}
+	info, err := lstat(path)
+	switch {
+	case err != nil && gone(err):
+		return false, p.replaced(ctx, path, old)
+	case err != nil:
+		m.log.Text("Error accessing '%s'.", path)
+		p.failed.Add(1)
+		return false, nil
+	case info.kind == kindDir:
+		return true, p.replaced(ctx, path, old)
+	case info.kind == kindOther:
+		return false, p.replaced(ctx, path, old)
+	}
+	if !r.covers(path) || r.taken(path) {
+		return false, nil
+	}
+	return false, p.file(ctx, r, path, &info, old)
+}
+
+// replaced hands over a known path that is no file any more.
+func (p *pass) replaced(ctx context.Context, path string, old *entry) error {
+	if old == nil {
+		return nil
+	}
+	return p.emit(ctx, path, false)
+}
+
+// file hands over a file unless its attributes prove that it is unchanged.
+func (p *pass) file(ctx context.Context, r *root, path string, info *fileInfo, old *entry) error {
+	if p.files.Add(1)&1023 == 0 {
+		p.show(false)
+	}
+	forward := p.forwards(path)
+	if !forward && old != nil && old.holds(r.set, info, linkTarget(path, info)) {
+		return p.throttle.file(ctx, false)
+	}
+	return p.emit(ctx, path, forward)
+}
+
+// lostDirs handles the known directories below dir that are not there any more.
+func (p *pass) lostDirs(ctx context.Context, dir string, present []string) error {
+	for _, name := range p.m.store.children(dir) {
+		if _, found := slices.BinarySearch(present, name); found {
+			continue
+		}
+		path := join(dir, name)
+		if p.m.ignore.match(path) {
+			continue
+		}
+		if err := p.lost(ctx, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lost hands over all files known at and below a directory that is gone.
+func (p *pass) lost(ctx context.Context, dir string) error {
+	m := p.m
+	if err := m.store.flush(); err != nil {
+		return err
+	}
+	for _, d := range m.store.below(dir) {
+		known := newEntryReader(m.store, d)
+		for k := known.peek(); k != nil; k = known.peek() {
+			if err := p.emit(ctx, join(d, k.name), false); err != nil {
+				return err
+			}
+			known.advance()
+		}
+		if _, err := lstat(d); err != nil && gone(err) {
+			m.store.removeDir(d)
+		}
+	}
+	return nil
+}
+
+// entryReader reads the entries of a directory piece by piece.
+type entryReader struct {
+	s    *store
+	dir  uint64
+	list []named
+	at   int
+	next string
+	end  bool
+}
+
+func newEntryReader(s *store, dir string) *entryReader {
+	n := s.dir(dir)
+	return &entryReader{s: s, dir: n, end: n == 0}
+}
+
+// peek gives the current entry, nil at the end.
+func (e *entryReader) peek() *named {
+	for e.at == len(e.list) {
+		if e.end {
+			return nil
+		}
+		e.list, e.next = e.s.entries(e.list[:0], e.dir, e.next, chunk)
+		e.at, e.end = 0, e.next == ""
+	}
+	return &e.list[e.at]
+}
+
+func (e *entryReader) advance() { e.at++ }
+
+// names is a sorted list of file names in one piece of memory: a directory with a million entries must not cost a million strings.
+type names struct {
+	text string
+	ends []uint32
+	ord  []uint32
+}
+
+func (n *names) len() int { return len(n.ord) }
+
+func (n *names) name(i int) string { return n.raw(int(n.ord[i])) }
+
+func (n *names) raw(i int) string {
+	from := uint32(0)
+	if i > 0 {
+		from = n.ends[i-1]
+	}
+	return n.text[from:n.ends[i]]
+}
+
+// readNames lists a directory.
+func readNames(dir string) (names, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return names{}, err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	var n names
+	var b strings.Builder
+	for {
+		list, err := f.Readdirnames(1024)
+		for _, name := range list {
+			b.WriteString(name)
+			n.ends = append(n.ends, uint32(b.Len())) //nolint:gosec // a directory listing of 4 GB does not fit a file system
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return names{}, err
+		}
+	}
+	n.text = b.String()
+	n.ord = make([]uint32, len(n.ends))
+	for i := range n.ord {
+		n.ord[i] = uint32(i) //nolint:gosec // see above
+	}
+	slices.SortFunc(n.ord, func(x, y uint32) int { return strings.Compare(n.raw(int(x)), n.raw(int(y))) })
+	return n, nil
+}
+
+// show reports progress, at most ten times a second unless it is the end.
+func (p *pass) show(end bool) {
+	if !p.full || p.m.opts.Progress == nil {
+		return
+	}
+	now := time.Now()
+	if !end && now.Sub(p.lastShown) < 100*time.Millisecond {
+		return
+	}
+	p.lastShown = now
+	read, bytes := p.volume()
+	p.m.opts.Progress(Progress{Root: p.root, Path: p.dir, Files: p.files.Load(), Read: read, Bytes: bytes, Known: p.known})
+}
+
+// volume sums up what the workers read.
+func (p *pass) volume() (files, bytes int64) {
+	for _, w := range p.workers {
+		files += w.read.Load()
+		bytes += w.bytes.Load()
+	}
+	return files, bytes
+}
+
+// reason is the text of the system's error behind err, capitalised as strerror(3) has it.
+func reason(err error) string {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	text := fmt.Sprint(err)
+	if text != "" && text[0] >= 'a' && text[0] <= 'z' {
+		text = string(text[0]-'a'+'A') + text[1:]
+	}
+	return text
+}
