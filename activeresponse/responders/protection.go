@@ -13,14 +13,11 @@ import (
 // the managers and the allow list of etc/ossec.conf. Without a readable configuration the machine's own addresses remain.
 func Protection(root string) func(netip.Prefix) (why string, yes bool) {
 	var managers []string
-	allow := &protect.List{}
-	cfg, problems := config.Load(root, "")
-	if cfg != nil && problems.Err() == nil {
-		allow = protect.NewList(&cfg.Global)
-		if cfg.Client != nil {
-			for _, s := range cfg.Client.Servers {
-				managers = append(managers, s.Host)
-			}
+	cfg, _ := config.Load(root, "etc/ossec.conf") // what can be read of a bad file still protects
+	allow := protect.NewList(&cfg.Global)
+	if cfg.Client != nil {
+		for _, s := range cfg.Client.Servers {
+			managers = append(managers, s.Host)
 		}
 	}
 	host := protect.NewHost(protect.Gather, managers...)
