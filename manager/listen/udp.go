@@ -66,28 +66,6 @@ func (s *udpSocket) send(to netip.AddrPort, packet []byte) error {
 	return err
 }
 
-// simpleReader reads one datagram per call: systems without recvmmsg.
-type simpleReader struct {
-	conn *net.UDPConn
-	buf  []byte
-	out  [1]datagram
-}
-
-func newSimpleReader(conn *net.UDPConn, size int) *simpleReader {
-	return &simpleReader{conn: conn, buf: make([]byte, size)}
-}
-
-func (r *simpleReader) read() ([]datagram, error) {
-	n, src, err := r.conn.ReadFromUDPAddrPort(r.buf)
-	if err != nil {
-		return nil, err
-	}
-	r.out[0] = datagram{data: r.buf[:n], src: unmapPort(src)}
-	return r.out[:], nil
-}
-
-func (r *simpleReader) lost() uint64 { return 0 }
-
 func unmapPort(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }

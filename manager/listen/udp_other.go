@@ -7,3 +7,25 @@ import "net"
 func newBatchReader(conn *net.UDPConn, size int) (batchReader, error) {
 	return newSimpleReader(conn, size), nil
 }
+
+// simpleReader reads one datagram per call: systems without recvmmsg.
+type simpleReader struct {
+	conn *net.UDPConn
+	buf  []byte
+	out  [1]datagram
+}
+
+func newSimpleReader(conn *net.UDPConn, size int) *simpleReader {
+	return &simpleReader{conn: conn, buf: make([]byte, size)}
+}
+
+func (r *simpleReader) read() ([]datagram, error) {
+	n, src, err := r.conn.ReadFromUDPAddrPort(r.buf)
+	if err != nil {
+		return nil, err
+	}
+	r.out[0] = datagram{data: r.buf[:n], src: unmapPort(src)}
+	return r.out[:], nil
+}
+
+func (r *simpleReader) lost() uint64 { return 0 }
