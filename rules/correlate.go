@@ -140,25 +140,12 @@ func (c *correlator) recycle(f *fact) {
 
 // search looks whether ev fires the correlation rule r, and marks what it counted. missing is true when there is nothing to search.
 func (c *correlator) search(r *Rule, ev *event.Event, now int64, shard int, mark *int, previous []string) (out []string, ok, missing bool) {
-	var w *window
-	switch r.search.kind {
-	case searchSID:
-		if r.search.target == nil {
-			return nil, false, true
-		}
-		w = c.sidOf[r.search.target.index]
-	case searchGroup:
-		w = c.groups[r.ID]
-	case searchRegex:
-		w = c.recent[shard]
-	}
+	w, missing := c.windowOf(r, shard)
 	if w == nil || w.len() == 0 {
-		return nil, false, false
+		return nil, false, missing
 	}
-	s := searchRun{c: c, r: r, ev: ev, w: w, now: now, check: r.check, previous: previous[:0]}
-	if r.search.kind == searchRegex {
-		s.check &^= sameSrcPort | sameDstPort | sameLocation
-	}
+	s := c.run(r, ev, w, now)
+	s.previous = previous[:0]
 	var e *fact
 	if c.useView(&s) {
 		e = s.byView()
@@ -172,6 +159,39 @@ func (c *correlator) search(r *Rule, ev *event.Event, now int64, shard int, mark
 	w.at(w.next - 1).setMark(r.Level)
 	e.setMark(r.Level)
 	return s.previous, true, false
+}
+
+// windowOf is the memory that r searches.
+func (c *correlator) windowOf(r *Rule, shard int) (w *window, missing bool) {
+	switch r.search.kind {
+	case searchSID:
+		if r.search.target == nil {
+			return nil, true
+		}
+		return c.sidOf[r.search.target.index], false
+	case searchGroup:
+		return c.groups[r.ID], false
+	}
+	return c.recent[shard], false
+}
+
+func (c *correlator) run(r *Rule, ev *event.Event, w *window, now int64) searchRun {
+	s := searchRun{c: c, r: r, ev: ev, w: w, now: now, check: r.check}
+	if r.search.kind == searchRegex {
+		s.check &^= sameSrcPort | sameDstPort | sameLocation
+	}
+	return s
+}
+
+// peek searches without marking and without views. n is the number of facts counted before the deciding one.
+func (c *correlator) peek(r *Rule, ev *event.Event, now int64, shard int) (n int, ok bool) {
+	w, _ := c.windowOf(r, shard)
+	if w == nil || w.len() == 0 {
+		return 0, false
+	}
+	s := c.run(r, ev, w, now)
+	e := s.walk()
+	return s.n, e != nil
 }
 
 // searchRun is one search.
