@@ -118,8 +118,8 @@ func passing(err error) bool {
 
 // openPacket checks a packet (spec protocol.md, section 6.2) and returns a copy of its payload.
 func (f *Forwarder) openPacket(packet []byte) ([]byte, error) {
-	if len(packet) >= 4 && (string(packet[:4]) == "#AES") != (f.with == keys.AES) && packet[0] != '!' {
-		return nil, &keys.Error{Code: keys.CodeWrongKey, Who: f.o.Key.IP, Detail: "cipher other than the configured one"}
+	if err := f.checkCipher(packet); err != nil {
+		return nil, err
 	}
 	o, err := f.codec.Open(nil, f.o.Key, packet)
 	if err != nil {
@@ -129,6 +129,19 @@ func (f *Forwarder) openPacket(packet []byte) ([]byte, error) {
 		return nil, err
 	}
 	return o.Payload, nil
+}
+
+// checkCipher refuses packets of the cipher that is not configured. OSSEC finds that out at different places, hence the two names.
+func (f *Forwarder) checkCipher(packet []byte) error {
+	marked := len(packet) >= 4 && string(packet[:4]) == "#AES"
+	if len(packet) == 0 || packet[0] == '!' || marked == (f.with == keys.AES) {
+		return nil
+	}
+	e := &keys.Error{Code: keys.CodeWrongKey, Detail: "cipher other than the configured one"}
+	if !marked {
+		e.Who = f.o.Key.IP
+	}
+	return e
 }
 
 func (f *Forwarder) refused(c *connection, err error) {

@@ -32,16 +32,23 @@ func (f *Forwarder) readLocal(ctx context.Context, q *net.UnixConn) {
 			}
 			return
 		}
-		payload := string(untilNUL(buf[:n]))
-		if payload == "" {
-			continue
-		}
-		if strings.HasPrefix(payload, agentwire.Header) {
-			f.log.Every("local control", time.Minute).Warn("A local program tried to send a control message; it was dropped.")
+		payload, ok := f.localPayload(buf[:n])
+		if !ok {
 			continue
 		}
 		if f.enqueue(ctx, payload) != nil {
 			return
 		}
 	}
+}
+
+// localPayload takes the payload out of a datagram of a local program: its text up to the first NUL. Empty ones are dropped, and so are control
+// messages: those are between this process and the manager.
+func (f *Forwarder) localPayload(datagram []byte) (payload string, ok bool) {
+	payload = string(untilNUL(datagram))
+	if strings.HasPrefix(payload, agentwire.Header) {
+		f.log.Every("local control", time.Minute).Warn("A local program tried to send a control message; it was dropped.")
+		return "", false
+	}
+	return payload, payload != ""
 }

@@ -144,7 +144,7 @@ func (f *Forwarder) commit(pos *spool.Pos) {
 
 // chores does what is due; false = the server is lost.
 func (f *Forwarder) chores(now time.Time) bool {
-	if now.Sub(f.lastValid) > f.seconds(f.o.Client.TimeReconnect) {
+	if now.Sub(f.lastValid) >= f.seconds(f.o.Client.TimeReconnect+1) { // more than that, in whole seconds
 		return false
 	}
 	if f.peer == unknownPeer && f.acked && now.Sub(f.beat) >= f.o.Timing.Decide {
@@ -194,7 +194,7 @@ func (f *Forwarder) seconds(n int) time.Duration { return time.Duration(n) * f.o
 
 // nextChore is the time until something may be due.
 func (f *Forwarder) nextChore(now time.Time) time.Duration {
-	d := min(f.seconds(f.o.Client.NotifyTime)-now.Sub(f.beat), f.seconds(f.o.Client.TimeReconnect)-now.Sub(f.lastValid)+1)
+	d := min(f.seconds(f.o.Client.NotifyTime)-now.Sub(f.beat), f.seconds(f.o.Client.TimeReconnect+1)-now.Sub(f.lastValid))
 	if f.peer == unknownPeer {
 		d = min(d, max(f.o.Timing.Decide-now.Sub(f.beat), f.o.Timing.Second/10))
 	}
