@@ -31,7 +31,7 @@ type writer struct {
 
 // linearPattern writes a tree for Go's regexp. ok is false when it cannot be expressed.
 func linearPattern(n *node, unicode bool) (string, bool) {
-	if !unicode && (n.any(needsMore) || n.any(repeatsEmpty)) {
+	if !unicode && n.any(needsMore) {
 		return "", false
 	}
 	w := &writer{unicode: unicode}

@@ -2,6 +2,7 @@ package pattern
 
 import (
 	"regexp"
+	"regexp/syntax"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ type engine struct {
 	require   finder // literal that stands in every matching text; empty: none known
 	captures  int
 	linearSrc string // for regexp; "" when RE2 cannot express it
+	loose     bool   // linear matches the same texts but may give other captures
 	unicode   bool   // linear works on the text itself (OS_Regex), not on bytes
 	net       *regexp2.Regexp
 
@@ -46,14 +48,11 @@ func newEngine(n *node, captures int, unicode bool) (*engine, error) {
 	if req, ok := requiredLiterals(n); ok && len(req) == 1 && e.code != nil && !e.code.anchored && e.code.lead.lit == "" {
 		e.require = newFinder(req[0])
 	}
-	if src, ok := linearPattern(n, unicode); ok {
-		re, err := regexp.Compile(src)
-		switch {
+	e.loose = n.any(repeatsEmpty)
+	if src, ok := linearPattern(n, unicode); ok && (unicode || e.code != nil || !e.loose) {
+		switch _, err := syntax.Parse(src, syntax.Perl); { // all that can fail in regexp.Compile
 		case err == nil:
 			e.linearSrc = src
-			if e.code == nil {
-				e.linear = re
-			}
 		case unicode:
 			return nil, err
 		}
@@ -74,14 +73,10 @@ func (e *engine) compileNet(n *node) error {
 	return nil
 }
 
-// linearEngine gives Go's regexp of the pattern. It is kept from the compilation only where it is always needed; most patterns never
-// need it, and it takes more memory than all the rest.
+// linearEngine gives Go's regexp of the pattern. It is compiled when first needed: most patterns never need it, and it takes more memory
+// than all the rest.
 func (e *engine) linearEngine() *regexp.Regexp {
-	e.once.Do(func() {
-		if e.linear == nil {
-			e.linear = regexp.MustCompile(e.linearSrc) // newEngine has compiled it once
-		}
-	})
+	e.once.Do(func() { e.linear = regexp.MustCompile(e.linearSrc) }) // newEngine has parsed it
 	return e.linear
 }
 
@@ -149,8 +144,9 @@ func (e *engine) findCode(s string, caps []string, want *[]string) (int, outcome
 	return end, out
 }
 
-// maxFuel bounds a search for which there is no linear engine.
-const maxFuel = 10_000_000
+// maxFuel bounds a search for which there is no linear engine: a tenth of a second or so. PCRE2 would go on for ten times as long before
+// it gives up too.
+const maxFuel = 1_000_000
 
 // hasFuel reports whether the program has to decide alone: RE2 cannot express the pattern (counts too high), or the text ends in a
 // newline, before which PCRE2's "$" holds and RE2 has no such assertion.

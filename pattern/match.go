@@ -150,7 +150,7 @@ func (m *Match) Literals() (lits []string, ok bool) {
 }
 
 // minLiteral is the length from which a literal tells texts apart.
-const minLiteral = 2
+const minLiteral = 3
 
 // longestASCII gives the longest piece of lit that consists of ASCII, or lit itself when bytes are compared as they are.
 func longestASCII(lit string, bytes bool) string {

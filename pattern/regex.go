@@ -125,15 +125,21 @@ func (c *compiled) Find(s string, caps []string) (end int, out []string, ok bool
 	return end, out, ok
 }
 
-// match compares an anchored literal and gives the end of the match.
-func (l *literal) match(s string) (int, bool) {
+// match compares an anchored literal and gives the end of the match, 0 when there is none.
+func (l *literal) match(s string) (end int, ok bool) {
+	end = len(s)
 	switch {
 	case l.start && l.end:
-		return len(s), equalFold(s, l.find.lit)
+		ok = equalFold(s, l.find.lit)
 	case l.start:
-		return len(l.find.lit), hasPrefixFold(s, l.find.lit)
+		end, ok = len(l.find.lit), hasPrefixFold(s, l.find.lit)
+	default:
+		ok = hasSuffixFold(s, l.find.lit)
 	}
-	return len(s), hasSuffixFold(s, l.find.lit)
+	if !ok {
+		return 0, false
+	}
+	return end, true
 }
 
 // String gives the pattern as written.
