@@ -66,6 +66,7 @@ type block struct {
 	retry   time.Time     // when a failed release is tried again; zero = none failed
 	backoff time.Duration // pause before that
 	waiting []chan error  // told when the release is over
+	made    bool          // an earlier run made it, or may have
 }
 
 func (b *block) live() bool { return b.State == Planned || b.State == Active }

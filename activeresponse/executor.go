@@ -374,6 +374,12 @@ func (e *Executor) done(t *task) {
 	switch {
 	case t.do == doDelete:
 		e.released(t, o)
+	case t.refused:
+		e.note(Refused, o, t.err.Error())
+		if t.do == doAdd {
+			e.forget(t.block)
+		}
+		return
 	case t.err != nil:
 		e.note(Failed, o, t.err.Error())
 	case t.dry:
@@ -392,6 +398,18 @@ func (e *Executor) done(t *task) {
 	}
 }
 
+// forget drops a block that its responder refused to make. One that an earlier run had made is taken back.
+func (e *Executor) forget(b *block) {
+	switch {
+	case b == nil || e.blocks[b.Key] != b || !b.live():
+	case b.made:
+		e.release(b, "its responder refuses it now")
+	default:
+		delete(e.blocks, b.Key)
+		e.dirty = true
+	}
+}
+
 // Pauses between tries of a release that fails.
 const (
 	firstBackoff = 10 * time.Second
@@ -404,7 +422,7 @@ func (e *Executor) released(t *task, o order) {
 	if b == nil {
 		return
 	}
-	if t.err != nil {
+	if t.err != nil && !t.refused {
 		b.Error = t.err.Error()
 		b.tell(t.err)
 		e.note(Failed, o, "delete: "+b.Error)
@@ -535,6 +553,7 @@ func (e *Executor) recover(now time.Time) {
 
 // takeOver decides what an old block needs: nothing, its program again, or its end.
 func (e *Executor) takeOver(b *block, over, rebooted bool) {
+	b.made = b.State != Suspended
 	switch {
 	case over || b.State == Releasing || e.o.Config.Disabled:
 		e.release(b, "its time was over while the program was down")

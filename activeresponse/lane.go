@@ -38,8 +38,9 @@ type task struct {
 	left   time.Duration // of the block, 0 = for ever
 	dry    bool
 
-	note string // result
-	err  error
+	note    string // result
+	err     error
+	refused bool // the responder did nothing and there is nothing to take back
 }
 
 func (t *task) args() []string { return append([]string{t.do.verb()}, t.pieces...) }
@@ -80,7 +81,13 @@ func (e *Executor) push(t *task) {
 }
 
 func (e *Executor) pump(path string, l *lane) {
-	for t := l.next(e.o.Concurrency); t != nil; t = l.next(e.o.Concurrency) {
+	limit := e.o.Concurrency
+	if len(l.waiting) > 0 {
+		if b := l.waiting[0].prog.builtin; b != nil && b.Subject != responders.Nothing {
+			limit = 1 // they change one file or one table, and would only wait for each other
+		}
+	}
+	for t := l.next(limit); t != nil; t = l.next(limit) {
 		e.inFlight++
 		dead := e.dead
 		go func() {
@@ -120,7 +127,7 @@ func (e *Executor) perform(t *task) {
 	defer cancel()
 	if t.prog.builtin != nil {
 		res := t.prog.builtin.Respond(ctx, e.env, responders.Call{Script: t.prog.path, Args: t.args(), Timeout: t.left})
-		t.note, t.err = res.Note, res.Err
+		t.note, t.err, t.refused = res.Note, res.Err, res.Refused
 		return
 	}
 	out := e.start(ctx, append([]string{t.prog.path}, t.args()...), t.exe == "restart-ossec.sh")

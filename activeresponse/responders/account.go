@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -15,10 +16,10 @@ func disableAccount(ctx context.Context, e *Env, c *Call) Result {
 	name := c.arg(1)
 	if name == "root" {
 		fmt.Fprintf(e.Stdout, "%s: Invalid username.\n", c.Script)
-		return Result{Exit: 1, Err: fmt.Errorf("root is never locked")}
+		return refuse(1, errors.New("root is never locked"))
 	}
 	if err := e.lockable(name); err != nil {
-		return Result{Exit: 1, Err: err}
+		return refuse(1, err)
 	}
 	flag, note := "-l", "account locked"
 	if !c.adding() {
@@ -51,7 +52,7 @@ func (e *Env) lockable(name string) error {
 func CheckUser(name string) error {
 	switch {
 	case name == "" || len(name) > 255:
-		return fmt.Errorf("a user name has 1 to 255 bytes")
+		return errors.New("a user name has 1 to 255 bytes")
 	case name[0] == '-':
 		return fmt.Errorf("user name %q begins with a dash", name)
 	}

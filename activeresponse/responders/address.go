@@ -53,7 +53,8 @@ func firewallTarget(e *Env, c *Call) (netip.Prefix, *Result) {
 	p, err := ParseTarget(c.arg(2), e.IPv6Prefix)
 	if err != nil {
 		e.log(fmt.Sprintf("%s Unable to run active response (invalid IP: '%s').", e.date(), shorten(c.arg(2))))
-		return p, &Result{Exit: 1, Err: err}
+		r := refuse(1, err)
+		return p, &r
 	}
 	return p, refuseProtected(e, c, p)
 }
@@ -67,7 +68,8 @@ func refuseProtected(e *Env, c *Call, p netip.Prefix) *Result {
 		return nil
 	}
 	e.log(fmt.Sprintf("%s Unable to run active response (protected address: '%s', %s).", e.date(), p.Addr(), why))
-	return &Result{Exit: 1, Err: fmt.Errorf("%s is protected: %s", p.Addr(), why)}
+	r := refuse(1, fmt.Errorf("%s is protected: %s", p.Addr(), why))
+	return &r
 }
 
 // isHostName accepts dotted names that tcp wrappers take literally: no wildcard (a dot at either end), no pattern letters, not a partial

@@ -13,7 +13,7 @@ import (
 func customBlock(_ context.Context, e *Env, c *Call) Result {
 	p, err := ParseTarget(c.arg(2), 128)
 	if err != nil {
-		return Result{Exit: 1, Err: err}
+		return refuse(1, err)
 	}
 	if r := refuseProtected(e, c, p); r != nil {
 		return *r

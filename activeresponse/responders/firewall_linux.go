@@ -51,7 +51,7 @@ func firewallDrop(ctx context.Context, e *Env, c *Call) Result {
 	}
 	chain, err := chainName(e.Getenv("OSSEC_FW_CHAIN"))
 	if err != nil {
-		return Result{Exit: 1, Err: err}
+		return refuse(1, err)
 	}
 	prog, proto := "iptables", iptables.ProtocolIPv4
 	if p.Addr().Is6() {
@@ -65,7 +65,7 @@ func firewallDrop(ctx context.Context, e *Env, c *Call) Result {
 	}
 	if path == "" {
 		fmt.Fprintf(e.Stdout, "%s: can not find iptables\n", c.Script)
-		return Result{Err: fmt.Errorf("%s: %w", prog, errNotHere)}
+		return refuse(0, fmt.Errorf("%s: %w", prog, errNotHere))
 	}
 	return retry(ctx, e, c, "iptables returning !=", func() (string, int, error) {
 		t, err := e.firewalls.get(path, proto)

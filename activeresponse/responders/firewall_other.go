@@ -13,5 +13,5 @@ func newFirewallCache() firewallCache { return firewallCache{} }
 
 func firewallDrop(_ context.Context, e *Env, c *Call) Result {
 	fmt.Fprintf(e.Stdout, "%s: can not find iptables\n", c.Script)
-	return Result{Err: fmt.Errorf("iptables: %w", errNotHere)}
+	return refuse(0, fmt.Errorf("iptables: %w", errNotHere))
 }

@@ -20,7 +20,7 @@ func firewalldDrop(ctx context.Context, e *Env, c *Call) Result {
 		}
 	}
 	if prog == "" {
-		return Result{Exit: 1, Err: fmt.Errorf("firewall-cmd: %w", errNotHere)}
+		return refuse(1, fmt.Errorf("firewall-cmd: %w", errNotHere))
 	}
 	family := "ipv4"
 	if p.Addr().Is6() {

@@ -60,7 +60,8 @@ func denyEntry(e *Env, c *Call) (line string, refused *Result) {
 		host = arg
 	} else {
 		e.log(fmt.Sprintf("%s Invalid ip/hostname entry: %s", e.date(), shorten(arg)))
-		return "", &Result{Exit: 1, Err: fmt.Errorf("%q is neither an address nor a host name", shorten(arg))}
+		r := refuse(1, fmt.Errorf("%q is neither an address nor a host name", shorten(arg)))
+		return "", &r
 	}
 	if runtime.GOOS == "freebsd" {
 		return "ALL : " + host + " : deny", nil

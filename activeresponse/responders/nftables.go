@@ -12,7 +12,7 @@ func nftablesDrop(ctx context.Context, e *Env, c *Call) Result {
 		return *refused
 	}
 	if e.Sets == nil {
-		return Result{Exit: 1, Err: fmt.Errorf("nftables: %w", errNotHere)}
+		return refuse(1, fmt.Errorf("nftables: %w", errNotHere))
 	}
 	return retry(ctx, e, c, "nft returning", func() (string, int, error) {
 		if c.adding() {
@@ -28,14 +28,14 @@ func nftablesDrop(ctx context.Context, e *Env, c *Call) Result {
 func routeNull(_ context.Context, e *Env, c *Call) Result {
 	p, err := ParseTarget(c.arg(2), e.IPv6Prefix)
 	if err != nil {
-		return Result{Err: err}
+		return refuse(0, err)
 	}
 	if r := refuseProtected(e, c, p); r != nil {
 		r.Exit = 0
 		return *r
 	}
 	if e.Routes == nil {
-		return Result{Err: fmt.Errorf("routes: %w", errNotHere)}
+		return refuse(0, fmt.Errorf("routes: %w", errNotHere))
 	}
 	op := e.Routes.Delete
 	if c.adding() {

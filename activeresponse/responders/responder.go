@@ -41,7 +41,12 @@ type Result struct {
 	Exit int    // exit code of the stock script
 	Note string // what was done, for people: "rule added to chain OSSEC"
 	Err  error  // nil: the block is as asked for
+	// Refused goes with Err: nothing was done, repeating it is useless, and there is nothing to take back.
+	Refused bool
 }
+
+// refuse makes the result of a request that cannot be carried out, ever.
+func refuse(exit int, err error) Result { return Result{Exit: exit, Err: err, Refused: true} }
 
 // Responder is one compiled-in program.
 type Responder struct {
@@ -105,11 +110,11 @@ func (r *Responder) Respond(ctx context.Context, e *Env, c Call) Result {
 	e.log(e.date() + " " + shorten(c.Script) + " " + strings.Join(logArgs(c.Args, n), " "))
 	if r.subject(&c) == "" && r.Subject != Nothing {
 		fmt.Fprintf(e.Stdout, "%s: %s\n", c.Script, r.usage)
-		return Result{Exit: 1, Err: errors.New("the argument to act on is missing")}
+		return refuse(1, errors.New("the argument to act on is missing"))
 	}
 	if a := c.arg(0); a != "add" && a != "delete" {
 		fmt.Fprintf(e.Stdout, "%s: invalid action: %s\n", c.Script, shorten(a))
-		return Result{Exit: 1, Err: fmt.Errorf("invalid action %q", shorten(a))}
+		return refuse(1, fmt.Errorf("invalid action %q", shorten(a)))
 	}
 	return r.run(ctx, e, &c)
 }
