@@ -66,12 +66,11 @@ type fakeServer struct {
 	// answer gives the payloads to send back, and how long to wait before; called for each datagram.
 	answer func(h heard) (wait time.Duration, replies []string)
 
-	mu     sync.Mutex
-	log    []heard
-	sent   keys.Counter
-	conn   net.Conn
-	wg     sync.WaitGroup
-	closed bool
+	mu   sync.Mutex
+	log  []heard
+	sent keys.Counter
+	conn net.Conn
+	wg   sync.WaitGroup
 }
 
 func (s *fakeServer) dial(_ context.Context, _, address string, _ netip.Addr) (net.Conn, error) {

@@ -136,7 +136,7 @@ func New(o Options) (*Forwarder, error) {
 		o.RootText = o.Root
 	}
 	if o.System == "" {
-		o.System = systemText()
+		o.System = System()
 	}
 	if o.Dial == nil {
 		o.Dial = dial
@@ -352,7 +352,8 @@ func (f *Forwarder) Stats() Stats {
 	return s
 }
 
-// systemText describes this host in keepalives.
-func systemText() string {
+// System describes this host as keepalives do: "<sysname> <nodename> <release> <version> <machine> - OSSEC HIDS v4.2.0". Blocks of
+// agent.conf with an os attribute match against it (spec configuration.md, section 4).
+func System() string {
 	return unameText() + " - " + version.Product + " " + version.Compat
 }

@@ -29,6 +29,7 @@ type session struct {
 	probes      int       // keepalives since it became suspect
 	settling    bool      // events of an earlier connection come first; newer ones go to the spool meanwhile
 	paceAt      time.Time // next burst from the spool to an OSSEC manager
+	synced      time.Time // last time the spool was asked to be kept on disk
 	lastReceipt time.Time
 	top         uint64 // highest index that a receipt named
 	topKnown    bool
@@ -167,6 +168,10 @@ func (f *Forwarder) chores(now time.Time) bool {
 	if len(f.held) > 0 {
 		f.retryHeld()
 	}
+	if f.queue != nil && now.Sub(f.synced) >= f.o.Timing.Second {
+		f.synced = now
+		f.keepStored()
+	}
 	if !f.suspect && !f.settling {
 		f.reportLost()
 		f.replay(now)
@@ -231,7 +236,7 @@ func (f *Forwarder) keepalive(now time.Time) {
 // probeWait is how long the answer to a keepalive may take. Once the server is suspected, questions come faster.
 func (f *Forwarder) probeWait() time.Duration {
 	if f.suspect {
-		return min(f.o.Timing.AckTimeout, 2*f.o.Timing.Second)
+		return min(f.o.Timing.AckTimeout, 3*f.o.Timing.Second)
 	}
 	return f.o.Timing.AckTimeout
 }

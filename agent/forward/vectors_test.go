@@ -107,11 +107,10 @@ func testInbound(t *testing.T, b *agentBench, s *fakeServer, v agentVector) {
 			changed[name] = text
 		}
 	}
-	for name, text := range v.Files { // binary content is not in the vectors
+	for name := range v.Files { // binary content is not in the vectors
 		if strings.HasSuffix(name, ".bin") && changed[name] != "" {
 			v.Files[name] = changed[name]
 		}
-		_ = text
 	}
 	if diff := cmp.Diff(v.Files, changed, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%s: files (-want +got):\n%s", v.Name, diff)
@@ -144,6 +143,77 @@ func compareCommands(t *testing.T, v agentVector, commands []event.Command) {
 	}
 	if want := strings.HasSuffix(v.Name, "/syscheck-restart"); want != (rescans == 1) {
 		t.Errorf("%s: %d rescans", v.Name, rescans)
+	}
+}
+
+type sessionVector struct {
+	Scenario  string            `json:"scenario"`
+	Execq     []string          `json:"agent_execq"`
+	AgentInfo map[string]string `json:"agent_info"`
+	MergedMG  string            `json:"merged_mg"`
+}
+
+type packetVector struct {
+	Scenario  string `json:"scenario"`
+	Direction string `json:"direction"`
+	KeysLine  string `json:"keys_line"`
+	Cipher    string `json:"cipher"`
+	PacketHex string `json:"packet_hex"`
+}
+
+// TestRecordedSessions plays what a real manager sent in four whole sessions: files, requests for the host component and log lines are compared.
+func TestRecordedSessions(t *testing.T) {
+	packets := vectorLines[packetVector](t, "packets.jsonl")
+	for _, v := range vectorLines[sessionVector](t, "sessions.jsonl") {
+		t.Run(v.Scenario, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { testSession(t, v, packets) })
+		})
+	}
+}
+
+func testSession(t *testing.T, v sessionVector, all []packetVector) {
+	var raw [][]byte
+	s := &fakeServer{t: t, answer: func(heard) (time.Duration, []string) { return 0, nil }}
+	for _, p := range all {
+		if p.Scenario != v.Scenario || p.Direction != "manager->agent" {
+			continue
+		}
+		b, err := hex.DecodeString(p.PacketHex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw = append(raw, b)
+		s.key = keyOf(t, p.KeysLine)
+		if p.Cipher == "blowfish" {
+			s.with = keys.Blowfish
+		}
+	}
+	b := startAgent(t, s, config.Client{Servers: []config.Server{{Host: "127.0.0.1", Port: 1514}}}, nil)
+	defer b.stop()
+	time.Sleep(time.Second)
+	for _, p := range raw {
+		s.raw(p)
+	}
+	time.Sleep(time.Second)
+	lines, commands := b.take()
+	compareCommands(t, agentVector{Execq: v.Execq, Name: v.Scenario + "/syscheck-restart"}, commands)
+	want := []string{
+		"ossec-agentd: INFO: Using notify time: 600 and max time to reconnect: 1800",
+		"ossec-agentd: INFO: Server 1: 127.0.0.1",
+		"ossec-agentd: INFO: Trying to connect to server 127.0.0.1, port 1514.",
+		"ossec-agentd(4102): INFO: Connected to server 127.0.0.1, port 1514.",
+		"ossec-agentd: WARN: Unknown message received from server.",
+	}
+	if diff := cmp.Diff(want, important(lines)); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+	files := sharedFiles(t, b.root)
+	if files["etc/shared/merged.mg"] != v.MergedMG || len(files) != 3 {
+		t.Errorf("files %q", files)
+	}
+	info, err := os.ReadFile(filepath.Join(b.root, "queue/ossec/.agent_info"))
+	if want := v.AgentInfo["agent queue/ossec/.agent_info"]; err != nil || string(info) != want {
+		t.Errorf(".agent_info %q, %v; want %q", info, err, want)
 	}
 }
 

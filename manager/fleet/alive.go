@@ -77,7 +77,7 @@ func (f *Fleet) readInfo() {
 // patience is how long an agent may be silent, in seconds: three intervals and 30 s, with its own interval when that is longer than
 // the expected one.
 func (f *Fleet) patience(s *session) int64 {
-	return 3*max(int64(f.o.Interval/time.Second), int64(s.interval)) + 30
+	return 3*max(int64(f.o.Interval/time.Second), s.interval()) + 30
 }
 
 // checkAlive reports agents that fell silent (spec protocol.md, section 12).

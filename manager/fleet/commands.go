@@ -66,7 +66,7 @@ func (f *Fleet) Rescan(id string) error { return f.Send(id, agentwire.Rescan) }
 func (f *Fleet) Restart(id string) error { return f.Send(id, agentwire.Exec+agentwire.RestartRequest) }
 
 func (f *Fleet) send(k *keys.Key, text string) error {
-	if !f.reachable(k) {
+	if f.sender == nil || !f.reachable(k) {
 		f.stats.unsent.Add(1)
 		return fmt.Errorf("sending to agent '%s': %w", k.ID, ErrNotConnected)
 	}
@@ -90,5 +90,5 @@ func (f *Fleet) reachable(k *keys.Key) bool {
 	if s == nil || s.control == 0 {
 		return false
 	}
-	return f.o.Now().Unix()-s.control <= max(sendWindow, 3*int64(s.interval))
+	return f.o.Now().Unix()-s.control <= max(sendWindow, 3*s.interval())
 }

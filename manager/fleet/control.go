@@ -71,10 +71,24 @@ func (f *Fleet) session(key *keys.Key) *session {
 // beat notes a keepalive.
 func (s *session) beat(now int64) {
 	if s.active && s.keepalive > 0 {
-		s.interval = max(s.interval, int32(min(now-s.keepalive, 24*3600)))
+		s.gaps = [3]int32{int32(min(max(now-s.keepalive, 1), 24*3600)), s.gaps[0], s.gaps[1]}
 	}
 	s.keepalive = now
 	s.active = true
+}
+
+// interval is the agent's own time between keepalives in seconds: the middle one of the last three, so that neither a lost keepalive nor
+// an extra one counts. 0 = not known.
+func (s *session) interval() int64 {
+	g := s.gaps
+	if g[2] == 0 {
+		if g[1] != 0 {
+			return int64(min(g[0], g[1]))
+		}
+		return int64(g[0])
+	}
+	slices.Sort(g[:])
+	return int64(g[1])
 }
 
 func (f *Fleet) runJobs(ctx context.Context) {

@@ -73,11 +73,11 @@ func (o *Options) defaults() {
 // session is what the manager knows of one agent that was heard, or whose agent-info file was found at the start.
 type session struct {
 	key       *keys.Key
-	control   int64 // time of the last control message, epoch seconds; 0 = none since the start
-	keepalive int64 // time of the last keepalive
-	interval  int32 // longest time between two keepalives so far, seconds
-	active    bool  // counts as connected
-	vedette   bool  // understands fast transfers
+	control   int64    // time of the last control message, epoch seconds; 0 = none since the start
+	keepalive int64    // time of the last keepalive
+	gaps      [3]int32 // times between the last keepalives, seconds; 0 = not known yet
+	active    bool     // counts as connected
+	vedette   bool     // understands fast transfers
 	cipher    keys.Cipher
 	info      uint64 // hash of what stands in the agent-info file; 0 = unknown
 	push      *push  // transfer that waits or runs
@@ -146,6 +146,8 @@ func New(o Options) (*Fleet, error) {
 			return nil, fmt.Errorf("starting the agents' manager: %w", err)
 		}
 	}
+	f.log.Code(1410, "INFO", "Reading authentication keys file.")
+	f.LogKeyProblems()
 	f.shared = shared{dir: f.path("etc/shared"), log: f.log}
 	if err := f.shared.refresh(); err != nil {
 		f.log.Error("Building '%s': %v", agentwire.MergedName, err)

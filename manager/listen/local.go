@@ -44,9 +44,14 @@ func NewLocalQueue(o LocalOptions) (*LocalQueue, error) {
 	return &LocalQueue{path: o.Path, conn: conn, deliver: o.Deliver, log: o.Log, now: time.Now}, nil
 }
 
-// Run delivers messages until ctx ends, then removes the socket. While Deliver blocks, senders wait in the kernel's queue.
+// Run delivers messages until ctx ends, then what is in the socket, and removes it. While Deliver blocks, senders wait in the kernel's
+// queue.
 func (q *LocalQueue) Run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, q.Close)
+	work, end := afterlife(ctx)
+	defer end()
+	stop := context.AfterFunc(ctx, func() {
+		q.conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) //nolint:errcheck // cannot fail on an open socket
+	})
 	defer stop()
 	defer q.Close()
 	buf := make([]byte, event.MaxMessage+1)
@@ -65,7 +70,7 @@ func (q *LocalQueue) Run(ctx context.Context) error {
 			q.log.Every("1106 local", 10*time.Second).Code(1106, "ERROR", "String not correctly formatted.")
 			continue
 		}
-		q.deliver(ctx, ev)
+		q.deliver(work, ev)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vedette-hids/vedette/config"
@@ -163,14 +164,16 @@ func (s *Server) Addrs() []netip.AddrPort {
 // Run serves until ctx ends, then closes the sockets and returns when every packet that was received has been handled. A Server runs once.
 func (s *Server) Run(ctx context.Context) error {
 	var workers, readers sync.WaitGroup
+	work, end := afterlife(ctx)
+	defer end()
 	for _, sh := range s.shards {
-		workers.Go(func() { sh.run(ctx) })
+		workers.Go(func() { sh.run(work) })
 	}
 	for _, l := range s.udp {
-		readers.Go(func() { s.serveUDP(ctx, l) })
+		readers.Go(func() { s.serveUDP(ctx, work, l) })
 	}
 	for i, tl := range s.tcp {
-		readers.Go(func() { s.serveTCP(ctx, tl, s.udp[min(i, len(s.udp)-1)].rule, &readers) })
+		readers.Go(func() { s.serveTCP(ctx, work, tl, s.udp[min(i, len(s.udp)-1)].rule, &readers) })
 	}
 	<-ctx.Done()
 	s.stopReading()
@@ -181,6 +184,23 @@ func (s *Server) Run(ctx context.Context) error {
 	workers.Wait() // they send the last receipts
 	s.closeSockets()
 	return nil
+}
+
+// grace is how long what was received before the end may take to be delivered.
+const grace = 10 * time.Second
+
+// afterlife gives a context that ends a while after ctx, so that what was taken in (and acknowledged) still reaches the pipeline.
+func afterlife(ctx context.Context) (context.Context, context.CancelFunc) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var timer atomic.Pointer[time.Timer]
+	stop := context.AfterFunc(ctx, func() { timer.Store(time.AfterFunc(grace, cancel)) })
+	return work, func() {
+		stop()
+		if t := timer.Load(); t != nil {
+			t.Stop()
+		}
+		cancel()
+	}
 }
 
 // stopReading ends every reader. The sockets stay open for what is still to be said.
@@ -216,7 +236,7 @@ func (s *Server) closeSockets() {
 	}
 }
 
-func (s *Server) serveUDP(ctx context.Context, l *listener) {
+func (s *Server) serveUDP(ctx, work context.Context, l *listener) {
 	d := dispatcher{s: s, link: l.sock, rule: l.rule, open: make([]*batch, len(s.shards))}
 	failed := func(err error) {
 		s.o.Log.Every("receive", time.Minute).Error("Receiving from agents: %v", err)
@@ -227,7 +247,7 @@ func (s *Server) serveUDP(ctx context.Context, l *listener) {
 		for i := range in {
 			d.add(in[i].data, in[i].src, now)
 		}
-		d.flush(ctx)
+		d.flush(work)
 		if n := l.rd.lost(); n != lost {
 			s.stats.kernelLost.Add(n - lost)
 			lost = n

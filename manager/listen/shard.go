@@ -185,6 +185,7 @@ var ackPayload = []byte(agentwire.Header + agentwire.Ack)
 // announce starts receipts for an agent whose keepalive asks for them, and ends them when it no longer does (it was replaced).
 func (sh *shard) announce(key *keys.Key, p *peer, o keys.Opened, text []byte) {
 	if string(text) == agentwire.Startup {
+		p.ack = nil // its numbers may begin anew; its keepalive asks again
 		return
 	}
 	k, ok := agentwire.ParseKeepalive(text)

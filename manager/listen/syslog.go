@@ -134,6 +134,8 @@ func (s *Syslog) Addrs() []netip.AddrPort {
 // Run serves until ctx ends; what a client sent before that is delivered.
 func (s *Syslog) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
+	work, end := afterlife(ctx)
+	defer end()
 	for _, u := range s.udp {
 		rd, err := newBatchReader(u.conn, s.o.MaxDatagram)
 		if err != nil {
@@ -141,10 +143,10 @@ func (s *Syslog) Run(ctx context.Context) error {
 			wg.Wait()
 			return err
 		}
-		wg.Go(func() { s.serveUDP(ctx, rd) })
+		wg.Go(func() { s.serveUDP(ctx, work, rd) })
 	}
 	for _, tl := range s.tcp {
-		wg.Go(func() { s.serveTCP(ctx, tl, &wg) })
+		wg.Go(func() { s.serveTCP(ctx, work, tl, &wg) })
 	}
 	<-ctx.Done()
 	s.closeSockets()
@@ -174,7 +176,7 @@ func (s *Syslog) Counts() (received, refused, tooLong uint64) {
 	return s.received.Load(), s.refused.Load(), s.tooLong.Load()
 }
 
-func (s *Syslog) serveUDP(ctx context.Context, rd batchReader) {
+func (s *Syslog) serveUDP(ctx, work context.Context, rd batchReader) {
 	failed := func(err error) { s.o.Log.Every("syslog receive", time.Minute).Error("Receiving syslog: %v", err) }
 	readLoop(ctx, rd, failed, func(in []datagram) {
 		now := time.Now()
@@ -183,7 +185,7 @@ func (s *Syslog) serveUDP(ctx context.Context, rd batchReader) {
 				continue
 			}
 			text := bytes.TrimSuffix(in[i].data, []byte{'\n'})
-			s.deliver(ctx, in[i].src.Addr(), stripPriority(text), now)
+			s.deliver(work, in[i].src.Addr(), stripPriority(text), now)
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // serveTCP accepts clients until the listener is closed.
-func (s *Syslog) serveTCP(ctx context.Context, tl net.Listener, wg *sync.WaitGroup) {
+func (s *Syslog) serveTCP(ctx, work context.Context, tl net.Listener, wg *sync.WaitGroup) {
 	for {
 		conn, err := tl.Accept()
 		if err != nil {
@@ -33,7 +33,7 @@ func (s *Syslog) serveTCP(ctx context.Context, tl net.Listener, wg *sync.WaitGro
 			conn.Close()
 			continue
 		}
-		wg.Go(func() { s.readClient(ctx, conn, src) })
+		wg.Go(func() { s.readClient(work, conn, src) })
 	}
 }
 
@@ -53,7 +53,7 @@ func (s *Syslog) register(ctx context.Context, conn net.Conn, src netip.Addr) bo
 }
 
 // readClient delivers the lines of one client. A rest without line end is delivered when the client closes.
-func (s *Syslog) readClient(ctx context.Context, conn net.Conn, src netip.Addr) {
+func (s *Syslog) readClient(work context.Context, conn net.Conn, src netip.Addr) {
 	defer func() {
 		conn.Close()
 		s.mu.Lock()
@@ -72,7 +72,7 @@ func (s *Syslog) readClient(ctx context.Context, conn net.Conn, src netip.Addr) 
 			line = line[:i]
 		}
 		if len(line) > 0 {
-			s.deliver(ctx, src, stripPriority(line), time.Now())
+			s.deliver(work, src, stripPriority(line), time.Now())
 		}
 		if err != nil {
 			return

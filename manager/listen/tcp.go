@@ -66,7 +66,7 @@ func (c *tcpConn) send(_ netip.AddrPort, packet []byte) error {
 }
 
 // serveTCP accepts connections until the listener is closed.
-func (s *Server) serveTCP(ctx context.Context, tl net.Listener, rule accept, readers *sync.WaitGroup) {
+func (s *Server) serveTCP(ctx, work context.Context, tl net.Listener, rule accept, readers *sync.WaitGroup) {
 	for {
 		conn, err := tl.Accept()
 		if err != nil {
@@ -86,7 +86,7 @@ func (s *Server) serveTCP(ctx context.Context, tl net.Listener, rule accept, rea
 			conn.Close()
 			continue
 		}
-		readers.Go(func() { s.readTCP(ctx, c, rule) })
+		readers.Go(func() { s.readTCP(work, c, rule) })
 	}
 }
 
@@ -106,7 +106,7 @@ func (s *Server) register(ctx context.Context, c *tcpConn) bool {
 }
 
 // readTCP hands the frames of one connection to the workers, in order; a busy worker stops the reading, and so the sender.
-func (s *Server) readTCP(ctx context.Context, c *tcpConn, rule accept) {
+func (s *Server) readTCP(work context.Context, c *tcpConn, rule accept) {
 	defer func() {
 		if c.ended.Load() {
 			return // closed by Run, after the last receipts
@@ -140,7 +140,7 @@ func (s *Server) readTCP(ctx context.Context, c *tcpConn, rule accept) {
 		if err != nil {
 			return
 		}
-		d.flush(ctx)
+		d.flush(work)
 	}
 }
 

@@ -97,6 +97,7 @@ func newBench(t *testing.T, keyFile string, rule accept, noVerify bool) *bench {
 	done := make(chan struct{})
 	go func() { defer close(done); b.fleet.Run(ctx) }() //nolint:errcheck // cannot fail without the AR queue
 	t.Cleanup(func() { cancel(); <-done })
+	b.take(0) // lines of the start
 	return b
 }
 
