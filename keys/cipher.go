@@ -7,8 +7,14 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	//lint:ignore SA1019 the protocol of agents before 4.0 is what it is; new agents use AES
 	"golang.org/x/crypto/blowfish"
 )
+
+// bfBlock is the block length of Blowfish; bfSchedule is its key schedule (4 KiB).
+const bfBlock = blowfish.BlockSize
+
+type bfSchedule = blowfish.Cipher
 
 // Cipher names the cipher of a packet. The zero value is AES, which is what a manager uses until an agent has shown its own.
 type Cipher uint8
@@ -63,7 +69,7 @@ func hexSum(b []byte) (out [32]byte) {
 }
 
 // blowfishIV is the constant initialisation vector that every Blowfish packet uses.
-var blowfishIV = [blowfish.BlockSize]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10}
+var blowfishIV = [bfBlock]byte{0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x32, 0x10}
 
 // aes returns the AES key schedule, made at first use.
 func (k *Key) aes() cipher.Block {
@@ -80,8 +86,8 @@ func (k *Key) aes() cipher.Block {
 	return b
 }
 
-// blowfish returns the Blowfish key schedule (4 KiB), made at first use.
-func (k *Key) blowfish() *blowfish.Cipher {
+// blowfish returns the Blowfish key schedule, made at first use.
+func (k *Key) blowfish() *bfSchedule {
 	k.touch()
 	if c := k.bfCipher.Load(); c != nil {
 		return c
@@ -96,10 +102,10 @@ func (k *Key) blowfish() *blowfish.Cipher {
 }
 
 // openBlowfish decrypts src, a multiple of 8 bytes, into dst of the same length.
-func openBlowfish(c *blowfish.Cipher, dst, src []byte) {
+func openBlowfish(c *bfSchedule, dst, src []byte) {
 	prev := blowfishIV[:]
-	for i := 0; i < len(src); i += blowfish.BlockSize {
-		d, s := dst[i:i+blowfish.BlockSize], src[i:i+blowfish.BlockSize]
+	for i := 0; i < len(src); i += bfBlock {
+		d, s := dst[i:i+bfBlock], src[i:i+bfBlock]
 		c.Decrypt(d, s)
 		xor(d, prev)
 		prev = s
@@ -107,10 +113,10 @@ func openBlowfish(c *blowfish.Cipher, dst, src []byte) {
 }
 
 // sealBlowfish encrypts buf, a multiple of 8 bytes, in place.
-func sealBlowfish(c *blowfish.Cipher, buf []byte) {
+func sealBlowfish(c *bfSchedule, buf []byte) {
 	prev := blowfishIV[:]
-	for i := 0; i < len(buf); i += blowfish.BlockSize {
-		d := buf[i : i+blowfish.BlockSize]
+	for i := 0; i < len(buf); i += bfBlock {
+		d := buf[i : i+bfBlock]
 		xor(d, prev)
 		c.Encrypt(d, d)
 		prev = d

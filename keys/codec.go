@@ -9,8 +9,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-
-	"golang.org/x/crypto/blowfish"
 )
 
 // Sizes of the secure channel in bytes (spec protocol.md, section 24).
@@ -40,10 +38,9 @@ type Opened struct {
 
 // scratch is the working memory of one call.
 type scratch struct {
-	buf  []byte
-	rnd  [2 + aes.BlockSize]byte
-	id   [maxField]byte
-	flat deflater
+	buf []byte
+	rnd [2 + aes.BlockSize]byte
+	id  [maxField]byte
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{buf: make([]byte, MaxPacket+aes.BlockSize)} }}
@@ -68,7 +65,9 @@ func (c *Codec) Seal(dst []byte, key *Key, with Cipher, withID bool, n Counter, 
 	if withID {
 		id = append(s.id[:0], key.ID...)
 	}
-	return encrypt(dst, key, with, id, s.rnd[2:], s.flat.zlib(plain)), nil
+	d := deflaters.Get().(*deflater)
+	defer deflaters.Put(d)
+	return encrypt(dst, key, with, id, s.rnd[2:], d.zlib(plain)), nil
 }
 
 // encrypt appends the packet of the compressed text z: id prefix (none when id is nil), marker, vector (AES only), ciphertext.
@@ -200,7 +199,7 @@ func (s *scratch) decrypt(with Cipher, key *Key, body []byte) ([]byte, error) {
 		}
 		return inner, nil
 	}
-	if len(body) == 0 || len(body)%blowfish.BlockSize != 0 {
+	if len(body) == 0 || len(body)%bfBlock != 0 {
 		return nil, &Error{Code: CodeWrongKey, Who: key.IP, Detail: "ciphertext is not whole blocks"}
 	}
 	inner := s.buf[:len(body)]

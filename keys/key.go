@@ -4,8 +4,6 @@ import (
 	"crypto/cipher"
 	"strings"
 	"sync/atomic"
-
-	"golang.org/x/crypto/blowfish"
 )
 
 // maxField is how much of each field of a key line counts; the rest is cut off, also for the derivation of the key.
@@ -23,7 +21,7 @@ type Key struct {
 
 	secret   string
 	aesBlock atomic.Pointer[cipher.Block]
-	bfCipher atomic.Pointer[blowfish.Cipher]
+	bfCipher atomic.Pointer[bfSchedule]
 	used     atomic.Bool
 	replay   atomic.Pointer[replay]
 
@@ -61,11 +59,6 @@ func (k *Key) Label() string { return "(" + k.Name + ") " + k.IP }
 
 // Dynamic reports whether the agent with this key line puts its id in front of each packet (spec protocol.md, section 4.4).
 func (k *Key) Dynamic() bool { return !k.Net.Single() }
-
-// same reports whether the other entry means the same peer with the same key.
-func (k *Key) same(o *Key) bool {
-	return k.ID == o.ID && k.Name == o.Name && k.IPField == o.IPField && k.secret == o.secret
-}
 
 func (k *Key) touch() {
 	if !k.used.Load() {

@@ -136,7 +136,8 @@ agent-auth (compatible with OSSEC HIDS v4.2.0): asks a manager for this agent's 
 func (c *command) run(ctx context.Context) error {
 	c.log.Info("Started (pid: %d).", os.Getpid())
 	if c.manager == "" {
-		return errors.New("Manager IP not set.") //nolint:staticcheck // OSSEC's sentence
+		c.log.Error("Manager IP not set.")
+		return errSaid
 	}
 	if err := c.setPassword(); err != nil {
 		return err

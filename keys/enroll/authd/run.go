@@ -65,11 +65,16 @@ func Run(ctx context.Context, env Env) int {
 	logger.SetDebug(c.debug)
 	c.log = logger.Prog("ossec-authd")
 	if err := c.serve(ctx); err != nil {
-		c.log.Error("%v", err)
+		if !errors.Is(err, errSaid) {
+			c.log.Error("%v", err)
+		}
 		return 1
 	}
 	return 0
 }
+
+// errSaid ends a run whose reason was logged already.
+var errSaid = errors.New("reason was logged")
 
 func (c *command) parse() (done bool, code int) {
 	early := olog.New("", c.Stderr).Prog("ossec-authd")
@@ -140,7 +145,7 @@ func (c *command) serve(ctx context.Context) error {
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", ":"+strconv.Itoa(c.port))
 	if err != nil {
-		return fmt.Errorf("Unable to bind to port %d: %w", c.port, err) //nolint:staticcheck // OSSEC's sentence
+		return fmt.Errorf("binding to port %d: %w", c.port, err)
 	}
 	defer l.Close()
 	if c.Drop != nil {
@@ -182,7 +187,8 @@ func (c *command) certificate() (*tls.Config, error) {
 	cfg, err := enroll.ServerTLS(cert, key, c.ca)
 	if errors.Is(err, enroll.ErrNoCertificate) {
 		c.log.Error("Unable to read certificate file (not found): %s", missing(cert, key))
-		return nil, errors.New("SSL error. Exiting.") //nolint:staticcheck // OSSEC's sentence
+		c.log.Error("SSL error. Exiting.")
+		return nil, errSaid
 	}
 	return cfg, err
 }
