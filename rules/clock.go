@@ -13,8 +13,7 @@ type timeRange struct {
 
 // contains tests the minute of the day.
 func (r *timeRange) contains(hour, minute int) bool {
-	var b [5]byte
-	b = [5]byte{byte('0' + hour/10), byte('0' + hour%10), ':', byte('0' + minute/10), byte('0' + minute%10)}
+	b := [5]byte{byte('0' + hour/10), byte('0' + hour%10), ':', byte('0' + minute/10), byte('0' + minute%10)}
 	now := string(b[:])
 	if r.from <= r.to {
 		return (r.from <= now && now <= r.to) != r.negate

@@ -52,8 +52,12 @@ func (r *reader) doubt(at *xmlconf.Node, code int, format string, args ...any) {
 		r.fail(at, code, format, args...)
 		return
 	}
-	r.def.Warning = true
 	r.l.report(config.Problem{Pos: r.l.pos(at), Code: code, Text: fmt.Sprintf(format, args...), Hint: r.where(at), Warning: true})
+}
+
+// note keeps a remark on a construct that does not do what it seems to do.
+func (r *reader) note(at *xmlconf.Node, format string, args ...any) {
+	r.def.notes = append(r.def.notes, config.Problem{Pos: r.l.pos(at), Text: fmt.Sprintf(format, args...), Hint: r.where(at), Warning: true})
 }
 
 func (r *reader) where(at *xmlconf.Node) string {
@@ -121,14 +125,21 @@ func (r *reader) element(n *xmlconf.Node) {
 	}
 	if m, ok := modifiers[name]; ok {
 		if m.cancel {
+			if r.def.check&m.bit == 0 {
+				r.note(n, "<%s> only cancels the modifier that it negates, and none precedes it: it has no effect.", n.Name)
+			}
 			r.def.check &^= m.bit
 		} else {
 			r.def.check |= m.bit
 			r.def.needs = true
+			if m.bit == differentSrcIP {
+				r.note(n, "<%s> is accepted but has no effect.", n.Name)
+			}
 		}
 		return
 	}
 	if t, ok := textElements[name]; ok {
+		r.noteText(n, t.sub, t.pcre)
 		if t.pcre {
 			r.join(n, &r.def.pcre[t.sub])
 		} else {
@@ -169,6 +180,18 @@ func (r *reader) element(n *xmlconf.Node) {
 		r.def.flags |= flagDiff
 	default:
 		r.otherElement(name, n)
+	}
+}
+
+// noteText remarks on text conditions that do not mean what they seem to mean.
+func (r *reader) noteText(n *xmlconf.Node, sub subject, pcre bool) {
+	switch {
+	case sub == subSrcGeo || sub == subDstGeo:
+		r.note(n, "There is no GeoIP data: the condition never holds.")
+	case !pcre && sub != subRegex && strings.HasPrefix(n.Text, "!"):
+		r.note(n, "There is no negation here: '!' is an ordinary character.")
+	case strings.Contains(n.Text, "\n"):
+		r.note(n, "The text holds a line break, which no log has.")
 	}
 }
 
@@ -289,8 +312,16 @@ func (r *reader) field(n *xmlconf.Node) {
 		r.badPattern(n, n.Text, err)
 		return
 	}
+	if f := strings.ToLower(n.Attrs[0].Value); standardFields[f] {
+		r.note(n, "'%s' is a standard field: <field> sees only the other names of a decoder's <order>, so it never holds.", f)
+	}
 	r.def.conds.fields = append(r.def.conds.fields, fieldTest{n.Attrs[0].Value, re})
 }
+
+// standardFields are the names that a decoder's <order> fills into the event itself.
+var standardFields = map[string]bool{"srcip": true, "dstip": true, "srcport": true, "dstport": true, "protocol": true, "action": true,
+	"srcuser": true, "dstuser": true, "user": true, "id": true, "url": true, "data": true, "extra_data": true, "status": true,
+	"system_name": true}
 
 func (r *reader) time(n *xmlconf.Node) {
 	t, doubts, err := parseTime(n.Text)
@@ -303,6 +334,9 @@ func (r *reader) time(n *xmlconf.Node) {
 		}
 		r.fail(n, 1274, "ERROR: Invalid configuration. Element 'time': %s.", n.Text)
 		return
+	}
+	if t.from > t.to && t.negate {
+		r.note(n, "A range over midnight loses its '!'.")
 	}
 	r.def.conds.time = t
 }
@@ -429,6 +463,15 @@ func (r *reader) list(n *xmlconf.Node) {
 	} else if t.lookup == matchKeyValue || t.lookup == addressMatchKeyValue {
 		r.fail(n, 0, "List lookup=\"%s\" requires the attribute check_value.", *look)
 		return
+	}
+	switch {
+	case t.handle == nil:
+		r.note(n, "The list '%s' is not declared in <rules>: the rule never matches.", t.name)
+	case t.lookup == addressMatchKeyValue && !r.l.opts.OssecExact:
+		r.note(n, "OSSEC inverts the result of address_match_key_value; here it is as the name says.")
+	}
+	if len(r.def.conds.lists) == 2 && !r.l.opts.OssecExact {
+		r.note(n, "OSSEC enforces only the last two lists of a rule; here all are.")
 	}
 	r.def.conds.lists = append(r.def.conds.lists, t)
 }

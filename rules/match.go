@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/vedette-hids/vedette/event"
 	"github.com/vedette-hids/vedette/rules/decode"
@@ -146,7 +147,7 @@ func (t *test) holds(r *Rule, p *Prepared) bool {
 		return r.conds.time.contains(int(p.minute)/60, int(p.minute)%60)
 	case testWeekday:
 		p.clock()
-		return r.conds.weekday.days[p.day] != r.conds.weekday.negate
+		return r.conds.weekday.contains(time.Weekday(p.day))
 	}
 	return false
 }

@@ -16,9 +16,9 @@ type Rule struct {
 	Ignore   int  // seconds of the ignore window, 0 = none
 	Category event.DecoderType
 	Parents  []int // ids of the rules that it hangs below, in position order, without repetition
-	Warning  bool  // has constructs that Lint reports
 
-	index      int // in Ruleset.rules
+	notes      []config.Problem // surprising constructs, for Lint
+	index      int              // in Ruleset.rules
 	hasDesc    bool
 	accuracy   bool
 	key        int // sort key among siblings
@@ -44,12 +44,10 @@ type flag uint8
 const (
 	flagFTS flag = 1 << iota
 	flagDiff
-	flagIgnore        // <ignore> element
-	flagCheckIgnored  // <check_if_ignored> element
-	flagPacket        // has conditions of the packet class
-	flagExtra         // has conditions of the extra class
-	flagOwnTimeframe  // timeframe attribute given
-	flagDoubledParent // if_sid ends in a separator
+	flagIgnore       // <ignore> element
+	flagCheckIgnored // <check_if_ignored> element
+	flagPacket       // has conditions of the packet class
+	flagExtra        // has conditions of the extra class
 )
 
 // searchKind is the memory that a correlation rule searches.

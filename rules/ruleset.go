@@ -22,7 +22,6 @@ type Ruleset struct {
 	decoded  map[string]int32 // decoder names that <decoded_as> mentions
 	maxFreq  int              // largest frequency attribute
 	searches []*Rule          // correlation rules
-	depth    int              // of the tree
 }
 
 // node is one position of a rule in the tree.
@@ -150,7 +149,6 @@ type Scratch struct {
 	sigs     map[string]uint32 // set of matching program patterns → signature
 	hits     []uint64          // positions that the filters allow, for the present event
 	lits     hitSet
-	bits     []uint64
 }
 
 // Prepared is an event with everything about it that does not depend on earlier events: decoded, and its candidate rules found. It

@@ -287,7 +287,7 @@ func (s *State) first() bool {
 // differs is check_diff.
 func (s *State) differs(r *Rule) bool {
 	if len(s.ev.Log) >= maxDiffText {
-		s.message("ERROR: " + errDiffSize.Error())
+		s.message("ERROR: check_diff: the log is too large to be compared.")
 		return false
 	}
 	old, had, err := s.stores.Diff.Swap(diffHost(s.ev), r.ID, s.ev.Log)

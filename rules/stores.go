@@ -1,10 +1,6 @@
 package rules
 
-import (
-	"errors"
-
-	"github.com/vedette-hids/vedette/event"
-)
+import "github.com/vedette-hids/vedette/event"
 
 // Novelty answers "is this the first time?" for if_fts rules (spec rules.md, 10.1). Asking records the event.
 type Novelty interface {
@@ -51,9 +47,6 @@ func (m *memoryIgnore) Has(line string) bool {
 
 // maxDiffText is the size from which logs are not compared, in bytes.
 const maxDiffText = 8192
-
-// errDiffSize is what a check_diff rule reports for an oversized log.
-var errDiffSize = errors.New("log too large for check_diff")
 
 type diffKey struct {
 	host string

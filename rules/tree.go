@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/vedette-hids/vedette/config"
@@ -83,7 +84,8 @@ func (l *loader) attachBySID(def *definition) bool {
 		return false
 	}
 	if text == "" || strings.HasSuffix(text, ",") || strings.HasSuffix(text, " ") {
-		def.flags |= flagDoubledParent
+		def.notes = append(def.notes, config.Problem{Pos: def.Pos, Hint: fmt.Sprintf("(rule %d, <if_sid>)", def.ID), Warning: true,
+			Text: "The list of parents ends in a separator, so the rule hangs below the root of its category too."})
 		return l.attachToRoot(def)
 	}
 	return true
@@ -208,6 +210,7 @@ func (l *loader) installSearch(def *definition, r *Rule) {
 func (l *loader) overwrite(old *Rule, def *definition) {
 	n := def.Rule
 	o := *old
+	l.noteOverwrite(old, def)
 	old.Rule = n.Rule
 	old.NoAlert, old.Ignore, old.hasDesc, old.accuracy, old.key = n.NoAlert, n.Ignore, n.hasDesc, n.accuracy, n.key
 	old.maxSize, old.timeframe, old.check, old.active = n.maxSize, n.timeframe, n.check, n.active
@@ -226,6 +229,27 @@ func (l *loader) overwrite(old *Rule, def *definition) {
 	l.forgetGroupList(old.index)
 	if old.search.kind != searchNone {
 		l.installSearch(def, old)
+	}
+}
+
+// noteOverwrite remarks on what an overwriting rule cannot change.
+func (l *loader) noteOverwrite(old *Rule, def *definition) {
+	note := func(format string, args ...any) {
+		old.notes = append(old.notes, config.Problem{Pos: def.Pos, Text: fmt.Sprintf(format, args...), Hint: fmt.Sprintf("(rule %d)", def.ID), Warning: true})
+	}
+	old.notes = append(old.notes[:0:0], def.notes...)
+	if def.ifSID != nil {
+		for _, f := range strings.FieldsFunc(*def.ifSID, func(c rune) bool { return c == ',' || c == ' ' }) {
+			if id := number(f, 9); !slices.Contains(old.Parents, id) {
+				note("overwrite does not move a rule: the parent %d has no effect, rule %d stays below %v.", id, def.ID, old.Parents)
+			}
+		}
+	}
+	if def.ifGroup != nil || def.ifLevel != nil {
+		note("overwrite does not move a rule: if_group and if_level have no effect, rule %d stays below %v.", def.ID, old.Parents)
+	}
+	if old.key != def.key {
+		note("overwrite does not sort a rule anew: rule %d is tried in the place of level %d.", def.ID, finalLevel(old.key))
 	}
 }
 
