@@ -167,8 +167,8 @@ func (nothing) Control(*keys.Key, keys.Cipher, []byte, time.Time) {}
 
 // TestIdleAgentsCostLittle hears 50,000 agents once and measures what stays of them, keys included.
 func TestIdleAgentsCostLittle(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
+	if testing.Short() || underRace {
+		t.Skip("takes seconds, a minute under the race detector")
 	}
 	const agents, limit = 50000, 2048
 	before := heap()
