@@ -31,7 +31,9 @@ func deciderFor(t testing.TB, global, blocks string, host *protect.Host) *Decide
 }
 
 func TestEveryDecisionIsRecordedWithItsReason(t *testing.T) {
-	host := protect.NewHost(func() []protect.Entry { return []protect.Entry{{Addr: netip.MustParseAddr("192.0.2.1"), Why: "default gateway"}} })
+	host := protect.NewHost(func() []protect.Entry {
+		return []protect.Entry{{Addr: netip.MustParseAddr("192.0.2.1"), Why: "default gateway"}}
+	})
 	d := deciderFor(t, "<allow_list>10.8.0.0/16</allow_list><allow_list>web1.lan</allow_list>", dropBlocks, host)
 	for ip, want := range map[string]string{
 		"192.0.2.7": "sent: rule level 10 is at least 7", "192.0.2.1": "refused: protected: default gateway", "::ffff:192.0.2.1": "refused: protected: default gateway",

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -541,8 +542,9 @@ func TestHostileValuesRunNothing(t *testing.T) {
 func TestHangingProgramHoldsUpNobodyElse(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.opts.RunTimeout, b.opts.Concurrency = 30*time.Second, 2
+		var healed atomic.Bool
 		b.hostile = func(ctx context.Context, argv []string) (outcome, bool) {
-			if !strings.HasSuffix(argv[0], "/custom.sh") {
+			if healed.Load() || !strings.HasSuffix(argv[0], "/custom.sh") {
 				return outcome{}, false
 			}
 			<-ctx.Done()
@@ -563,7 +565,7 @@ func TestHangingProgramHoldsUpNobodyElse(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		b.expectLogged("the time limit of 30s passed")
-		b.hostile = nil
+		healed.Store(true)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		for _, bl := range b.e.Blocked() {
@@ -579,15 +581,20 @@ func TestFailedDeleteIsRepeatedUntilItWorks(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.run()
 		b.submit("host-deny600", "-", "192.0.2.7")
-		real := b.opts.Env.HostsDeny
-		b.opts.Env.HostsDeny = filepath.Join(b.root, "host") // a directory cannot be read as a file
+		file, aside := b.opts.Config.HostsDeny, filepath.Join(b.root, "aside")
+		rename(t, file, aside)
+		mkdir(t, file) // a directory cannot be read as a file
 		time.Sleep(601 * time.Second)
-		b.expectDeny("ALL:192.0.2.7\n")
+		synctest.Wait()
 		if got := b.e.Blocked(); len(got) != 1 || got[0].State != Releasing || got[0].Error == "" {
 			t.Errorf("%+v", got)
 		}
 		time.Sleep(5 * time.Second)
-		b.opts.Env.HostsDeny = real
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		rename(t, aside, file)
+		b.expectDeny("ALL:192.0.2.7\n")
 		time.Sleep(6 * time.Second)
 		b.expectDeny("")
 		if got := b.e.Blocked(); len(got) != 0 {
@@ -595,6 +602,13 @@ func TestFailedDeleteIsRepeatedUntilItWorks(t *testing.T) {
 		}
 		b.stop()
 	})
+}
+
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestCapOnSimultaneousBlocks(t *testing.T) {
@@ -674,15 +688,30 @@ func TestAccountsAreBlockedByName(t *testing.T) {
 }
 
 // selfExpiring records what a responder is told about time.
-type selfExpiring struct{ timeouts []time.Duration }
+type selfExpiring struct {
+	mu       sync.Mutex
+	timeouts []time.Duration
+}
+
+func (s *selfExpiring) told(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.timeouts = append(s.timeouts, d)
+}
+
+func (s *selfExpiring) got() []time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.timeouts)
+}
 
 func (s *selfExpiring) Add(_ netip.Prefix, timeout time.Duration) (string, error) {
-	s.timeouts = append(s.timeouts, timeout)
+	s.told(timeout)
 	return "added", nil
 }
 
 func (s *selfExpiring) Delete(netip.Prefix) (string, error) {
-	s.timeouts = append(s.timeouts, -1)
+	s.told(-1)
 	return "deleted", nil
 }
 
@@ -698,13 +727,13 @@ func TestKernelLearnsOfALongerBlock(t *testing.T) {
 		b.submit("nft60", "-", "192.0.2.7")
 		time.Sleep(60 * time.Second)
 		synctest.Wait()
-		if want := []time.Duration{61 * time.Second, 61 * time.Second}; !slices.Equal(sets.timeouts, want) {
-			t.Errorf("told %v, want %v", sets.timeouts, want)
+		if want := []time.Duration{61 * time.Second, 61 * time.Second}; !slices.Equal(sets.got(), want) {
+			t.Errorf("told %v, want %v", sets.got(), want)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if len(sets.timeouts) != 3 || sets.timeouts[2] != -1 {
-			t.Errorf("told %v", sets.timeouts)
+		if len(sets.got()) != 3 || sets.got()[2] != -1 {
+			t.Errorf("told %v", sets.got())
 		}
 		b.stop()
 	})

@@ -223,7 +223,10 @@ func TestControlSocket(t *testing.T) {
 		}
 		return r
 	}
-	await(t, "the socket", func() bool { _, err := Control(t.Context(), ControlPath(root), ControlRequest{Do: "blocked"}); return err == nil })
+	await(t, "the socket", func() bool {
+		_, err := Control(t.Context(), ControlPath(root), ControlRequest{Do: "blocked"})
+		return err == nil
+	})
 	await(t, "the executor", func() bool {
 		_, err := Control(t.Context(), ControlPath(root), ControlRequest{Do: "block", Name: "host-deny600", Who: "192.0.2.7"})
 		return err == nil
