@@ -73,6 +73,13 @@ func DefaultOptions() Options {
 	}
 }
 
+// ForTestTool gives the options as ossec-logtest has them: it neither suppresses repeated texts nor touches firewall events, and keeps no
+// statistics (spec rules.md, section 16).
+func (o Options) ForTestTool() Options {
+	o.SuppressRepeats, o.LogFirewall, o.StatsLevel = false, false, 0
+	return o
+}
+
 // normalised repairs values that would make no sense.
 func (o Options) normalised() Options {
 	o.MemorySize = max(o.MemorySize, 2048)

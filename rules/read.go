@@ -165,8 +165,9 @@ func (r *reader) finish() {
 	if c.time != nil || c.weekday != nil || c.compiled != compiledNone || d.flags&flagDiff != 0 {
 		d.flags |= flagExtra
 	}
+	d.Description = "(null)" // what OSSEC prints
 	if d.description != nil {
-		d.Description, d.hasDesc = *d.description, true
+		d.Description = *d.description
 	}
 	d.describe()
 	d.active = d.matchedSID >= 0 || d.matchedGrp != nil || d.matchedRe != nil

@@ -19,7 +19,6 @@ type Rule struct {
 
 	notes      []config.Problem // surprising constructs, for Lint
 	index      int              // in Ruleset.rules
-	hasDesc    bool
 	accuracy   bool
 	key        int // sort key among siblings
 	maxSize    int

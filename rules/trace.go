@@ -1,5 +1,21 @@
 package rules
 
+import "fmt"
+
+// AppendTrace appends the tried rules as the verbose test tool prints them (spec decoders.md, section 13), a line each.
+func AppendTrace(b []byte, steps []Step) []byte {
+	for _, s := range steps {
+		b = fmt.Appendf(b, "    Trying rule: %d - %s\n", s.Rule.ID, s.Rule.Description)
+		if s.Matched {
+			b = fmt.Appendf(b, "       *Rule %d matched.\n", s.Rule.ID)
+		}
+		if s.Children {
+			b = append(b, "       *Trying child rules.\n"...)
+		}
+	}
+	return b
+}
+
 // tracer walks the whole tree as the spec writes it: one rule after the other, no filter, no index. It serves the verbose test tool and
 // the tests, which compare it with the fast way.
 type tracer struct {

@@ -212,7 +212,7 @@ func (l *loader) overwrite(old *Rule, def *definition) {
 	o := *old
 	l.noteOverwrite(old, def)
 	old.Rule = n.Rule
-	old.NoAlert, old.Ignore, old.hasDesc, old.accuracy, old.key = n.NoAlert, n.Ignore, n.hasDesc, n.accuracy, n.key
+	old.NoAlert, old.Ignore, old.accuracy, old.key = n.NoAlert, n.Ignore, n.accuracy, n.key
 	old.maxSize, old.timeframe, old.check, old.active = n.maxSize, n.timeframe, n.check, n.active
 	old.flags, old.conds = n.flags, n.conds
 	if l.opts.OssecExact {
