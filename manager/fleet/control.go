@@ -68,10 +68,13 @@ func (f *Fleet) session(key *keys.Key) *session {
 	return s
 }
 
+// maxInterval is the longest time between two keepalives, in seconds, that can be an agent's habit. Above it the agent was away.
+const maxInterval = 4 * 3600
+
 // beat notes a keepalive.
 func (s *session) beat(now int64) {
-	if s.active && s.keepalive > 0 {
-		s.gaps = [3]int32{int32(min(max(now-s.keepalive, 1), 24*3600)), s.gaps[0], s.gaps[1]}
+	if gap := now - s.keepalive; s.keepalive > 0 && gap > 0 && gap <= maxInterval {
+		s.gaps = [3]int32{int32(gap), s.gaps[0], s.gaps[1]}
 	}
 	s.keepalive = now
 	s.active = true

@@ -189,7 +189,7 @@ func startAgent(t *testing.T, root string, servers []netip.AddrPort, tune func(*
 	}
 	o := forward.Options{Root: root, Client: client, Key: store.First(), Counters: counters, Log: lg, RootText: "/var/ossec",
 		Command: func(_ context.Context, c event.Command) { a.commands <- c },
-		Timing:  forward.Timing{Second: 20 * time.Millisecond, AckTimeout: 500 * time.Millisecond, Retransmit: 100 * time.Millisecond, Decide: 300 * time.Millisecond}}
+		Timing:  forward.Timing{Second: 20 * time.Millisecond, AckTimeout: 500 * time.Millisecond, Retransmit: 100 * time.Millisecond, Decide: 10 * time.Second}}
 	if tune != nil {
 		tune(&o)
 	}
