@@ -30,6 +30,7 @@ type realtime struct {
 
 	overflow chan struct{}
 	workers  []*worker
+	notice   func(path string) // tests: a path was checked; guarded by pmu
 }
 
 // pendingPath is a path with events that were not looked at yet.
@@ -332,6 +333,7 @@ func (rt *realtime) checkBatch(ctx context.Context, batch []duePath) error {
 		n = 1
 	}
 	p := &pass{m: rt.m, workers: rt.workers[:n]}
+	defer rt.noticed(batch)
 	return p.run(ctx, func(ctx context.Context) error {
 		for _, d := range batch {
 			if err := p.appearance(ctx, d); err != nil {
@@ -340,6 +342,18 @@ func (rt *realtime) checkBatch(ctx context.Context, batch []duePath) error {
 		}
 		return nil
 	})
+}
+
+// noticed tells the test that waits for it which paths were checked.
+func (rt *realtime) noticed(batch []duePath) {
+	rt.pmu.Lock()
+	defer rt.pmu.Unlock()
+	if rt.notice == nil {
+		return
+	}
+	for _, d := range batch {
+		rt.notice(d.path)
+	}
 }
 
 // appearance handles one path according to what is there now.

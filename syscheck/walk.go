@@ -32,6 +32,7 @@ type pass struct {
 	workers  []*worker
 	full     bool // a scan of everything: shows progress, ends on disk
 
+	lostPaths []string // directories that are gone
 	emitted   int64
 	completed atomic.Int64
 	places    []place // directories whose jobs may still be running
@@ -70,6 +71,9 @@ func (p *pass) run(ctx context.Context, walk func(context.Context) error) error 
 	done.Wait()
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
+	}
+	if err == nil {
+		p.dropLost()
 	}
 	if !p.full {
 		return err
@@ -359,11 +363,18 @@ func (p *pass) lost(ctx context.Context, dir string) error {
 			}
 			known.advance()
 		}
-		if _, err := lstat(d); err != nil && gone(err) {
-			m.store.removeDir(d)
-		}
+		p.lostPaths = append(p.lostPaths, d)
 	}
 	return nil
+}
+
+// dropLost forgets the directories that are gone. It comes after the checks of their files, which need the directory.
+func (p *pass) dropLost() {
+	for _, d := range p.lostPaths {
+		if _, err := lstat(d); err != nil && gone(err) {
+			p.m.store.removeDir(d)
+		}
+	}
 }
 
 // entryReader reads the entries of a directory piece by piece.
