@@ -1,6 +1,7 @@
 package logcollector
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -10,67 +11,105 @@ import (
 
 // Limits in bytes (spec logcollector.md, section 13).
 const (
-	maxLine  = 5887 // pieces into which a longer line is split
-	maxEvent = event.MaxMessage
+	maxLine      = 5887 // of one event made of a line; longer lines become several events, or are cut
+	maxEvent     = event.MaxMessage
+	maxContainer = 192 << 10 // line of a container log: 16 KiB of text in which every byte may be escaped, with names and labels
 )
+
+// continued stands before every piece of a long line but the first, so that nobody can make a line of his own by writing a long one.
+const continued = "[continued] "
 
 // emitFunc takes one event of a file.
 type emitFunc func(kind event.Kind, text string)
 
+// held tells what an assembler keeps of the lines that it was given.
+type held uint8
+
+const (
+	nothing  held = iota // every line so far is sent, or left out for good
+	thisLine             // the line just given; everything before it is sent or left out
+	moreThan             // the line just given and lines before it
+)
+
 // Assembler turns the lines of one file into events. Its state lives as long as the file is followed, across reads.
 type Assembler interface {
-	// Line takes a complete line without its line end. The bytes are only valid during the call.
-	Line(line []byte, emit emitFunc)
+	// Line takes a complete line without its line end, and tells what it keeps. The bytes are only valid during the call.
+	Line(line []byte, emit emitFunc) held
 	// Flush is called when no more data is there now; quiet tells for how long nothing has come. final asks to give up what is open.
 	Flush(quiet time.Duration, final bool, emit emitFunc)
 	// Open reports whether an event is begun that later lines may complete: its lines count as undelivered.
 	Open() bool
 }
 
-// assemblerFor makes the assembler of a log_format.
-func assemblerFor(format string, lines int, path, hostname string, log *olog.Log, now func() time.Time) (Assembler, error) {
-	switch format {
-	case "snort-full":
-		return &snortFull{log: log}, nil
-	case "nmapg":
-		return &nmapGrepable{log: log}, nil
-	case "mysql_log":
-		return &mysqlLog{}, nil
-	case "mssql_log":
-		return &joined{kind: event.KindLog, starts: mssqlStart, continues: func(l []byte) bool { return len(l) > 1 }}, nil
-	case "postgresql_log":
-		return &joined{kind: event.KindPostgreSQL, starts: postgresStart,
-			continues: func(l []byte) bool { return len(l) > 1 && l[0] == '\t' }}, nil
-	case "djb-multilog":
-		return newDJB(path, hostname, log, now)
-	case "ossecalert":
-		return &ossecAlert{}, nil
-	case "audit":
-		return &audit{log: log}, nil
-	case "modsec-audit":
-		return &modsec{log: log, path: path}, nil
-	case "multi-line":
-		if lines > 1 {
-			return &multiLine{n: lines}, nil
-		}
-	case "multi-line_indented":
-		return &indented{}, nil
-	case "json":
-		return jsonLines{}, nil
-	case "docker":
-		return &container{decode: dockerLine, path: path}, nil
-	case "cri":
-		return &container{decode: criLine, path: path}, nil
-	}
-	return plain{}, nil
+// remembering is an Assembler that needs something of earlier lines to understand later ones, though it keeps no line back.
+type remembering interface {
+	Remember() string
+	Recall(string)
 }
 
-// plain is one line, one event: syslog and all formats like it.
-type plain struct{}
+// format is an assembler and what its file reader must know.
+type format struct {
+	asm   Assembler
+	max   int  // longest line in bytes
+	split bool // a longer line is given in pieces; else it is cut
+}
 
-func (plain) Line(line []byte, emit emitFunc)     { emit(event.KindLog, text(line)) }
-func (plain) Flush(time.Duration, bool, emitFunc) {}
-func (plain) Open() bool                          { return false }
+// formatFor makes the reader of a log_format (spec logcollector.md, section 4). The error tells that the path does not suit the format.
+func formatFor(name string, lines int, path, hostname string, log *olog.Log, now func() time.Time) (format, error) {
+	cut := func(a Assembler) (format, error) { return format{asm: a, max: maxLine}, nil }
+	switch name {
+	case "snort-full":
+		return cut(&snortFull{log: log})
+	case "nmapg":
+		return cut(&nmapGrepable{log: log})
+	case "mysql_log":
+		return cut(&mysqlLog{})
+	case "mssql_log":
+		return cut(&joined{kind: event.KindLog, starts: mssqlStart, continues: func(l []byte) bool { return len(l) > 1 }})
+	case "postgresql_log":
+		return cut(&joined{kind: event.KindPostgreSQL, starts: postgresStart,
+			continues: func(l []byte) bool { return len(l) > 1 && l[0] == '\t' }})
+	case "djb-multilog":
+		d, err := newDJB(path, hostname, log, now)
+		if err != nil {
+			return format{}, fmt.Errorf("djb-multilog: %w", err)
+		}
+		return cut(d)
+	case "ossecalert":
+		return cut(&ossecAlert{})
+	case "audit":
+		return cut(&audit{log: log})
+	case "modsec-audit":
+		return cut(&modsec{log: log, path: path})
+	case "multi-line":
+		if lines > 1 {
+			return cut(&multiLine{n: lines})
+		}
+	case "multi-line_indented":
+		return cut(&indented{})
+	case "json":
+		return format{asm: jsonLines{}, max: maxLine, split: true}, nil
+	case "docker":
+		return format{asm: &container{decode: dockerLine, path: path}, max: maxContainer}, nil
+	case "cri":
+		return format{asm: &container{decode: criLine, path: path}, max: maxContainer}, nil
+	}
+	return format{asm: plain{}, max: maxLine, split: true}, nil
+}
+
+// nothingOpen is for formats whose events never span lines.
+type nothingOpen struct{}
+
+func (nothingOpen) Flush(time.Duration, bool, emitFunc) {}
+func (nothingOpen) Open() bool                          { return false }
+
+// plain is one line, one event: syslog and all formats like it.
+type plain struct{ nothingOpen }
+
+func (plain) Line(line []byte, emit emitFunc) held {
+	emit(event.KindLog, text(line))
+	return nothing
+}
 
 // text makes the event text of a line: NUL bytes, which end texts further on, become blanks.
 func text(line []byte) string {

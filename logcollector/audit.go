@@ -18,21 +18,27 @@ type audit struct {
 	buf buffer
 }
 
-func (a *audit) Line(line []byte, emit emitFunc) {
+func (a *audit) Line(line []byte, emit emitFunc) held {
 	id := auditID(line)
 	if id == nil {
 		a.log.Every("audit syntax", time.Minute).Error("discarding audit message because of invalid syntax")
-		return
+		return a.buf.held(moreThan)
 	}
-	if !bytes.Equal(id, a.id) {
+	is := moreThan
+	if a.buf.lines == 0 || !bytes.Equal(id, a.id) {
 		a.buf.send(event.KindLog, emit)
 		a.id = append(a.id[:0], id...)
+		is = thisLine
 	}
 	if a.buf.lines == maxAuditLines {
 		a.log.Every("audit cache", time.Minute).Error("discarding audit message because cache is full")
-		return
+	} else {
+		a.buf.add(line)
 	}
-	a.buf.add(line)
+	if bytes.HasPrefix(line, []byte("type=EOE ")) { // the daemon's mark of the end
+		a.buf.send(event.KindLog, emit)
+	}
+	return a.buf.held(is)
 }
 
 // auditID gives the text between "msg=audit(" and "): " of a record, nil when the line is none.
@@ -54,7 +60,6 @@ func auditID(line []byte) []byte {
 func (a *audit) Flush(quiet time.Duration, final bool, emit emitFunc) {
 	if final || quiet >= settle {
 		a.buf.send(event.KindLog, emit)
-		a.id = a.id[:0]
 	}
 }
 
@@ -73,33 +78,29 @@ type modsec struct {
 	buf     buffer
 }
 
-func (m *modsec) Line(line []byte, emit emitFunc) {
+func (m *modsec) Line(line []byte, emit emitFunc) held {
 	id, section := modsecBoundary(line)
-	if len(m.id) == 0 {
+	is := moreThan
+	if len(m.id) == 0 || m.dropped {
 		if section != 'A' {
-			return
+			return nothing
 		}
 		m.id = append(m.id[:0], id...)
-		m.lines, m.dropped = 0, false
-	} else if m.dropped && section == 'A' {
-		m.id = append(m.id[:0], id...)
-		m.lines, m.dropped = 0, false
-		m.buf.reset()
-	}
-	if m.dropped {
-		return
+		m.lines, m.dropped, is = 0, false, thisLine
 	}
 	if m.lines++; m.lines > maxModsecLines {
-		m.log.Warn("ModSecurity audit entry exceeded 96 lines; discarding event from '%s'", m.path)
+		m.log.Every("modsec "+m.path, time.Minute).Warn("ModSecurity audit entry exceeded 96 lines; discarding event from '%s'", m.path)
 		m.buf.reset()
 		m.dropped = true
-		return
+		return nothing
 	}
 	m.buf.add(bytes.TrimSuffix(line, []byte("\r")))
 	if section == 'Z' && bytes.Equal(id, m.id) {
 		m.buf.send(event.KindLog, emit)
 		m.id = m.id[:0]
+		return nothing
 	}
+	return is
 }
 
 // modsecBoundary reads "--<id>-<X>--" and gives id and X; X is 0 for other lines.

@@ -152,7 +152,7 @@ func TestRotationWhileStoppedLosesNothing(t *testing.T) {
 	}
 	put(t, path, "begin of the new\n")
 	s.start()
-	expect(t, s.sink.wait(t, n+2)[n:], "end of the old", "begin of the new")
+	expect(t, s.sink.wait(t, n+3)[n:], "end of the old", "ossec: File rotated (inode changed): '"+path+"'.", "begin of the new")
 }
 
 func TestNewMatchesOfAGlobAreReadFromTheirBeginning(t *testing.T) {

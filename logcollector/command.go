@@ -5,9 +5,8 @@ import (
 	"context"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
-	"syscall"
+	"sync/atomic"
 	"time"
 
 	"github.com/vedette-hids/vedette/config"
@@ -24,10 +23,12 @@ const (
 
 // command is one entry of format command or full_command.
 type command struct {
-	c    *Collector
-	cfg  config.Localfile
-	name string // alias or command text, without colons
-	full bool
+	c       *Collector
+	cfg     config.Localfile
+	name    string // alias or command text, without colons
+	full    bool
+	last    time.Time // when it was last started, or the collector was
+	running atomic.Bool
 }
 
 func newCommand(f config.Localfile, c *Collector) *command {
@@ -35,7 +36,7 @@ func newCommand(f config.Localfile, c *Collector) *command {
 	if name == "" {
 		name = f.Command
 	}
-	cmd := &command{c: c, cfg: f, name: location(name), full: f.Format == "full_command"}
+	cmd := &command{c: c, cfg: f, name: strings.ReplaceAll(name, ":", `\`), full: f.Format == "full_command"}
 	if cmd.full {
 		c.log.Info("Monitoring full output of command(%d): %s", f.Frequency, f.Command)
 	} else {
@@ -44,22 +45,29 @@ func newCommand(f config.Localfile, c *Collector) *command {
 	return cmd
 }
 
-// run runs the command at its interval until ctx ends. The first run is after one interval, so that a start is not a burst of commands.
-func (k *command) run(ctx context.Context) {
-	every := max(time.Duration(k.cfg.Frequency)*time.Second, 2*k.c.opts.Poll)
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+// start runs the command beside everything else when its interval has passed and it is not running.
+func (k *command) start(now time.Time) {
+	if now.Sub(k.last) < time.Duration(k.cfg.Frequency)*time.Second || !k.running.CompareAndSwap(false, true) {
+		return
+	}
+	k.last = now
+	ctx := k.c.ctx
+	k.c.work.Go(func() {
+		defer k.running.Store(false)
 		for _, text := range k.events(ctx) {
-			if k.c.sink.Send(ctx, event.Message{Kind: event.KindLog, Location: k.name, Text: text}) != nil {
+			if err := k.c.sink.Send(ctx, event.Message{Kind: event.KindLog, Location: k.name, Text: text}); err != nil {
+				k.c.fail(err)
 				return
 			}
 		}
+	})
+}
+
+// fail ends the run with the first error of a part that works beside the files.
+func (c *Collector) fail(err error) {
+	select {
+	case c.failed <- err:
+	default:
 	}
 }
 
@@ -68,15 +76,16 @@ func (k *command) run(ctx context.Context) {
 func (k *command) events(ctx context.Context) []string {
 	limited, cancel := context.WithTimeout(ctx, k.c.opts.CommandLimit)
 	defer cancel()
-	cmd := exec.CommandContext(limited, "/bin/sh", "-c", k.cfg.Command)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
+	cmd := shell(limited, k.cfg.Command)
+	cmd.WaitDelay = time.Second // for children that keep the pipe open
 	cmd.Stderr = os.Stderr
 	out := &bounded{max: maxOutput}
+	if k.full {
+		out.max = maxFullOutput
+	}
 	cmd.Stdout = out
 	if err := cmd.Start(); err != nil {
-		k.c.log.Error("Unable to execute command: '%s'.", k.cfg.Command)
+		k.c.log.Every("start "+k.name, time.Hour).Error("Unable to execute command: '%s'.", k.cfg.Command)
 		return nil
 	}
 	if err := cmd.Wait(); err != nil {
@@ -88,6 +97,9 @@ func (k *command) events(ctx context.Context) []string {
 	}
 	if k.full {
 		return k.whole(out.buf.Bytes())
+	}
+	if out.left > 0 {
+		k.c.log.Every("output "+k.name, time.Hour).Warn("Command '%s' printed more than %d bytes; the last %d were left out.", k.cfg.Command, maxOutput, out.left)
 	}
 	return k.lines(out.buf.Bytes())
 }
@@ -115,37 +127,35 @@ func (k *command) lines(out []byte) []string {
 	return events
 }
 
-// whole makes the one event of full_command: carriage returns removed, pairs of line ends become one.
+// whole makes the one event of full_command: carriage returns removed, pairs of line ends become one. Output ends at a NUL, and then with
+// its last complete line.
 func (k *command) whole(out []byte) []string {
 	if len(out) == 0 {
 		return nil
 	}
-	if len(out) > maxFullOutput {
-		out = out[:maxFullOutput]
-		if i := bytes.LastIndexByte(out, '\n'); i >= 0 {
-			out = out[:i]
-		}
-	}
-	s := string(out)
+	full := len(out) == maxFullOutput
+	s := k.prefix() + "\n" + string(out)
 	if i := strings.IndexByte(s, 0); i >= 0 {
+		s, full = s[:i], true
+	}
+	if i := strings.LastIndexByte(s, '\n'); i >= 0 && (full || i == len(s)-1) {
 		s = s[:i]
 	}
-	s = strings.TrimSuffix(s, "\n")
 	s = strings.ReplaceAll(s, "\r", "")
-	s = strings.ReplaceAll(s, "\n\n", "\n")
-	return []string{k.prefix() + "\n" + s}
+	return []string{strings.ReplaceAll(s, "\n\n", "\n")}
 }
 
-// bounded keeps the first max bytes and discards the rest, so that the command does not die of a closed pipe.
+// bounded keeps the first max bytes and counts the rest, so that the command does not die of a closed pipe.
 type bounded struct {
-	buf bytes.Buffer
-	max int
+	buf  bytes.Buffer
+	max  int
+	left int
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if room := b.max - b.buf.Len(); room > 0 {
-		b.buf.Write(p[:min(room, len(p))])
-	}
+	n := min(max(b.max-b.buf.Len(), 0), len(p))
+	b.buf.Write(p[:n])
+	b.left += len(p) - n
 	return len(p), nil
 }
 

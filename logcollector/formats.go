@@ -11,12 +11,6 @@ import (
 	"github.com/vedette-hids/vedette/internal/olog"
 )
 
-// nothingOpen is for formats whose events never span lines.
-type nothingOpen struct{}
-
-func (nothingOpen) Flush(time.Duration, bool, emitFunc) {}
-func (nothingOpen) Open() bool                          { return false }
-
 // snortFull joins the first three lines of a full snort alert.
 type snortFull struct {
 	log  *olog.Log
@@ -24,11 +18,12 @@ type snortFull struct {
 	line int // lines taken of the open alert
 }
 
-func (s *snortFull) Line(line []byte, emit emitFunc) {
+func (s *snortFull) Line(line []byte, emit emitFunc) held {
 	switch {
 	case s.line == 0:
 		if bytes.HasPrefix(line, []byte("[**] [")) {
 			s.buf, s.line = append(s.buf[:0], line...), 1
+			return thisLine
 		}
 	case s.line == 1 && bytes.HasPrefix(line, []byte("[Classification: ")):
 		s.buf, s.line = append(s.buf, line...), 2
@@ -43,8 +38,14 @@ func (s *snortFull) Line(line []byte, emit emitFunc) {
 		s.line = 0
 	default:
 		s.log.Every("snort", time.Minute).Text("Bad formatted snort full file.")
-		s.line = 0
+		if s.line = 0; bytes.HasPrefix(line, []byte("[**] [")) {
+			return s.Line(line, emit)
+		}
 	}
+	if s.line == 0 {
+		return nothing
+	}
+	return moreThan
 }
 
 func snortDate(l []byte) bool {
@@ -65,26 +66,28 @@ type nmapGrepable struct {
 	log *olog.Log
 }
 
-func (n *nmapGrepable) Line(line []byte, emit emitFunc) {
-	s := string(line)
+func (n *nmapGrepable) Line(line []byte, emit emitFunc) held {
+	s := text(line)
 	if s == "" || s[0] == '#' {
-		return
+		return nothing
 	}
 	host, rest, ok := strings.Cut(s, "\t")
-	if !ok || !strings.HasPrefix(host, "Host: ") {
-		n.log.Every("nmap", time.Minute).Text("Bad formatted nmap grepable file.")
-		return
+	ports, isPorts := strings.CutPrefix(rest, "Ports: ")
+	switch {
+	case !ok || !strings.HasPrefix(host, "Host: "):
+	case strings.HasPrefix(rest, "Status:"):
+		return nothing
+	case isPorts:
+		emit(event.KindHostinfo, host+", open ports:"+openPorts(ports))
+		return nothing
 	}
-	if strings.HasPrefix(rest, "Status:") {
-		return
-	}
-	ports, ok := strings.CutPrefix(rest, "Ports: ")
-	if !ok {
-		n.log.Every("nmap", time.Minute).Text("Bad formatted nmap grepable file.")
-		return
-	}
+	n.log.Every("nmap", time.Minute).Text("Bad formatted nmap grepable file.")
+	return nothing
+}
+
+// openPorts makes " 22(tcp) 53(udp)" of nmap's list of ports.
+func openPorts(ports string) string {
 	var b strings.Builder
-	b.WriteString(host + ", open ports:")
 	for item := range strings.SplitSeq(ports, ",") {
 		part := strings.Split(strings.TrimLeft(item, " "), "/")
 		if len(part) < 3 {
@@ -94,7 +97,7 @@ func (n *nmapGrepable) Line(line []byte, emit emitFunc) {
 			fmt.Fprintf(&b, " %.8s(%.8s)", part[0], part[2])
 		}
 	}
-	emit(event.KindHostinfo, b.String())
+	return b.String()
 }
 
 // mysqlLog reads MySQL's general log, whose later lines of one second leave the time out.
@@ -103,14 +106,25 @@ type mysqlLog struct {
 	stamp string
 }
 
-func (m *mysqlLog) Line(line []byte, emit emitFunc) {
-	l := string(line)
+func (m *mysqlLog) Line(line []byte, emit emitFunc) held {
+	l := text(line)
 	switch {
 	case len(l) > 17 && mysqlDate(l):
 		m.stamp = l[:15]
 		emit(event.KindMySQL, "MySQL log: "+m.stamp+" "+strings.TrimLeft(l[15:], " \t"))
 	case len(l) > 9 && strings.HasPrefix(l, "\t\t      ") && m.stamp != "":
 		emit(event.KindMySQL, "MySQL log: "+m.stamp+" "+strings.TrimLeft(l, " \t"))
+	}
+	return nothing
+}
+
+// Remember gives the time of the last line, which the lines after it leave out.
+func (m *mysqlLog) Remember() string { return m.stamp }
+
+// Recall takes what Remember gave in an earlier run.
+func (m *mysqlLog) Recall(stamp string) {
+	if len(stamp) == 15 {
+		m.stamp = stamp
 	}
 }
 
@@ -141,21 +155,30 @@ func newDJB(path, host string, log *olog.Log, now func() time.Time) (Assembler, 
 	return &djb{program: program, host: host, now: now}, nil
 }
 
-func (d *djb) Line(line []byte, emit emitFunc) {
-	if len(line) < 26 || line[0] != '@' || line[25] != ' ' {
-		return
-	}
-	for _, i := range [...]int{1, 2, 3, 24} {
-		if c := line[i]; !digit(c) && (c|0x20 < 'a' || c|0x20 > 'z') {
-			return
-		}
+func (d *djb) Line(line []byte, emit emitFunc) held {
+	if !djbStamp(line) {
+		return nothing
 	}
 	rest := strings.TrimLeft(text(line[25:]), " ")
 	if len(line) > 43 && len(rest) > 16 && rest[3] == ' ' && rest[6] == ' ' && rest[15] == ' ' && rest[9] == ':' && rest[12] == ':' {
 		emit(event.KindMySQL, rest[16:])
-		return
+		return nothing
 	}
-	emit(event.KindMySQL, fmt.Sprintf("%s %s %s: %s", d.now().Format("Jan 02 15:04:05"), d.host, d.program, rest))
+	emit(event.KindMySQL, d.now().Format("Jan 02 15:04:05 ")+d.host+" "+d.program+": "+rest)
+	return nothing
+}
+
+// djbStamp recognises the TAI64N time stamp at the beginning of a line, roughly.
+func djbStamp(line []byte) bool {
+	if len(line) < 26 || line[0] != '@' || line[25] != ' ' {
+		return false
+	}
+	for _, i := range [...]int{1, 2, 3, 24} {
+		if c := line[i]; !digit(c) && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
 }
 
 // ossecAlert reads an alerts.log, of this manager or another one.
@@ -173,21 +196,39 @@ const (
 	maxAlertLines = 1596
 )
 
-func (o *ossecAlert) Line(line []byte, emit emitFunc) {
+func (o *ossecAlert) Line(line []byte, emit emitFunc) held {
 	l := text(line)
 	switch {
 	case strings.HasPrefix(l, "** Alert "):
+		if len(o.logs) > 0 { // the empty line at the end of the last one is missing
+			o.send(emit)
+		}
 		*o = ossecAlert{open: true}
+		return thisLine
 	case !o.open:
+		return nothing
 	case o.location == "":
-		if i := strings.IndexByte(l, ':'); i >= 0 {
-			if j := strings.IndexByte(l[i:], ' '); j >= 0 {
-				o.location = l[i+j+1:]
-			}
+		if _, after, ok := strings.Cut(l, ":"); ok { // the time of day
+			_, o.location, _ = strings.Cut(after, " ")
 		}
-		if o.location == "" {
-			o.open = false
+		o.open = o.location != ""
+	case l == "":
+		if len(o.logs) > 0 {
+			o.send(emit)
 		}
+	case len(o.logs) == 0 && o.header(l):
+	case len(o.logs) < maxAlertLogs:
+		o.logs = append(o.logs, l)
+	}
+	if !o.open {
+		return nothing
+	}
+	return moreThan
+}
+
+// header takes a line between the location and the log.
+func (o *ossecAlert) header(l string) bool {
+	switch {
 	case strings.HasPrefix(l, "Rule: ") && o.rule == "":
 		rest := strings.TrimPrefix(l, "Rule: ")
 		o.rule, rest, _ = strings.Cut(rest, " (level ")
@@ -200,13 +241,10 @@ func (o *ossecAlert) Line(line []byte, emit emitFunc) {
 	case strings.HasPrefix(l, "User: "):
 		o.user = l[len("User: "):]
 	case strings.HasPrefix(l, "Src Port: "), strings.HasPrefix(l, "Dst IP: "), strings.HasPrefix(l, "Dst Port: "):
-	case l == "":
-		if len(o.logs) > 0 {
-			o.send(emit)
-		}
-	case len(o.logs) < maxAlertLogs:
-		o.logs = append(o.logs, l)
+	default:
+		return false
 	}
+	return true
 }
 
 func (o *ossecAlert) send(emit emitFunc) {

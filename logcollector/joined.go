@@ -39,7 +39,21 @@ func (j *buffer) send(kind event.Kind, emit emitFunc) {
 	j.reset()
 }
 
-func (j *buffer) reset() { j.b, j.lines = j.b[:0], 0 }
+// reset forgets the lines; a large buffer is given back, as there may be thousands of files.
+func (j *buffer) reset() {
+	j.b, j.lines = j.b[:0], 0
+	if cap(j.b) > 1024 {
+		j.b = nil
+	}
+}
+
+// held is h while there are lines.
+func (j *buffer) held(h held) held {
+	if j.lines == 0 {
+		return nothing
+	}
+	return h
+}
 
 // joined is a format whose events begin with a line of a known form and go on until the next such line: mssql_log, postgresql_log.
 type joined struct {
@@ -49,14 +63,16 @@ type joined struct {
 	buf       buffer
 }
 
-func (j *joined) Line(line []byte, emit emitFunc) {
+func (j *joined) Line(line []byte, emit emitFunc) held {
 	switch {
 	case j.starts(line):
 		j.buf.send(j.kind, emit)
 		j.buf.add(line)
+		return thisLine
 	case j.buf.lines > 0 && j.continues(line):
 		j.buf.add(line)
 	}
+	return j.buf.held(moreThan)
 }
 
 func (j *joined) Flush(quiet time.Duration, final bool, emit emitFunc) {
@@ -87,12 +103,14 @@ type multiLine struct {
 	got int
 }
 
-func (m *multiLine) Line(line []byte, emit emitFunc) {
+func (m *multiLine) Line(line []byte, emit emitFunc) held {
 	m.buf.add(line)
 	if m.got++; m.got == m.n {
 		m.buf.send(event.KindLog, emit)
 		m.got = 0
+		return nothing
 	}
+	return moreThan
 }
 
 func (m *multiLine) Flush(_ time.Duration, final bool, emit emitFunc) {
@@ -110,22 +128,24 @@ type indented struct{ buf buffer }
 // indentedRoom is kept free at the end of an event: continuations that would use it are dropped.
 const indentedRoom = 256
 
-func (i *indented) Line(line []byte, emit emitFunc) {
+func (i *indented) Line(line []byte, emit emitFunc) held {
 	switch {
 	case len(line) == 0 || line[0] == '\r':
 		i.buf.send(event.KindLog, emit)
+		return nothing
 	case len(line) > 1 && (line[0] == ' ' || line[0] == '\t'):
 		if i.buf.lines == 0 {
 			emit(event.KindLog, text(line))
-			return
+			return nothing
 		}
 		i.buf.room = indentedRoom
 		i.buf.add(line)
 		i.buf.room = 0
-	default:
-		i.buf.send(event.KindLog, emit)
-		i.buf.add(line)
+		return moreThan
 	}
+	i.buf.send(event.KindLog, emit)
+	i.buf.add(line)
+	return thisLine
 }
 
 func (i *indented) Flush(quiet time.Duration, final bool, emit emitFunc) {

@@ -2,46 +2,96 @@ package logcollector
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"os"
+	"io"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/event"
-	"github.com/vedette-hids/vedette/internal/atomicfile"
 )
 
-// journalEntry is what is read of a record of `journalctl -o json`.
+// journalEntry is what is read of a record of `journalctl -o json`. Every member may be null, a string, an array of bytes when it is not text,
+// or an array of these when the field occurs more than once.
 type journalEntry struct {
-	Identifier string          `json:"SYSLOG_IDENTIFIER"`
-	Host       string          `json:"_HOSTNAME"`
+	Identifier json.RawMessage `json:"SYSLOG_IDENTIFIER"`
+	Host       json.RawMessage `json:"_HOSTNAME"`
 	Message    json.RawMessage `json:"MESSAGE"`
 	Stamp      string          `json:"__REALTIME_TIMESTAMP"`
 	Cursor     string          `json:"__CURSOR"`
 }
 
-const maxJournalLine = 1 << 20
+const (
+	maxJournalLine  = 4 << 20 // of JSON text; longer records are left out and counted
+	firstRetry      = time.Second
+	lastRetry       = time.Minute
+	cursorTries     = 3 // failed starts after which a cursor is given up
+	maxIdentifier   = 127
+	journalLocation = "journald"
+)
 
-// journal follows the system journal through journalctl until ctx ends, and starts it again when it dies.
-func (c *Collector) journal(ctx context.Context, f config.Localfile) {
-	c.log.Code(1951, "INFO", "Analyzing journald log: '%s'.", f.Location)
+// startJournals starts following the journals that are configured.
+func (c *Collector) startJournals(ctx context.Context) {
+	if len(c.journals) == 0 {
+		return
+	}
 	path, err := exec.LookPath("journalctl")
 	if err != nil {
 		c.log.Warn("journald not available on this system: %v", err)
 		return
 	}
-	for pause := time.Second; ctx.Err() == nil; pause = min(2*pause, time.Minute) {
-		err := c.journalOnce(ctx, path, f)
-		if ctx.Err() != nil {
+	for _, f := range c.journals {
+		c.log.Code(1951, "INFO", "Analyzing journald log: '%s'.", f.Location)
+		j := &journal{c: c, program: path, cfg: f}
+		c.work.Go(func() { j.run(ctx) })
+	}
+}
+
+// journal follows the system journal through journalctl.
+type journal struct {
+	c       *Collector
+	program string
+	cfg     config.Localfile
+	got     bool   // a record was read since the last start
+	lost    uint64 // records that were too long
+}
+
+// errDelivery marks that the sink failed, not the journal.
+var errDelivery = errors.New("delivery failed")
+
+// run follows until ctx ends or a delivery fails, and starts journalctl again when it ends.
+func (j *journal) run(ctx context.Context) {
+	unit := j.cfg.Location
+	if j.c.store.cursor(unit) == "" {
+		j.tail(ctx)
+	}
+	failed := 0
+	for pause := firstRetry; ctx.Err() == nil; pause = min(2*pause, lastRetry) {
+		j.got = false
+		err := j.follow(ctx)
+		switch {
+		case ctx.Err() != nil:
 			return
+		case errors.Is(err, errDelivery):
+			j.c.fail(err)
+			return
+		case j.got:
+			pause, failed = firstRetry, 0
+		default:
+			failed++
 		}
-		c.log.Every("journal", time.Minute).Error("Unable to open journal: %v", err)
+		j.c.log.Every("journal "+unit, time.Minute).Error("Unable to open journal: %v", err)
+		if failed == cursorTries && j.c.store.cursor(unit) != "" {
+			j.c.log.Warn("the journal's position is not accepted any more; '%s' is followed from now on.", unit)
+			j.c.store.setCursor(unit, "")
+			j.tail(ctx)
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -49,18 +99,43 @@ func (c *Collector) journal(ctx context.Context, f config.Localfile) {
 	}
 }
 
-func (c *Collector) journalOnce(ctx context.Context, program string, f config.Localfile) error {
-	args := []string{"-f", "-o", "json", "--no-pager"}
-	cursor := c.journalCursor(f)
-	if old, err := os.ReadFile(cursor); err == nil && len(old) > 0 && !c.opts.StartAtEnd {
-		args = append(args, "--after-cursor="+strings.TrimSpace(string(old)))
+// tail stores the position of the newest record, so that what comes from now on is not lost however soon we are stopped.
+func (j *journal) tail(ctx context.Context) {
+	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(limited, j.program, "-n", "1", "-o", "json", "--no-pager", "-q").Output()
+	if err != nil {
+		return // an empty journal; it is followed from its end
+	}
+	var e journalEntry
+	if json.Unmarshal(bytes.TrimSpace(out), &e) == nil && e.Cursor != "" {
+		j.c.store.setCursor(j.cfg.Location, e.Cursor)
+	}
+}
+
+// arguments of journalctl. No text of the configuration can become an option.
+func (j *journal) arguments() []string {
+	args := []string{"-f", "-q", "-a", "-o", "json", "--no-pager"}
+	if cursor := j.c.store.cursor(j.cfg.Location); cursor != "" {
+		args = append(args, "--no-tail", "--after-cursor="+cursor)
 	} else {
 		args = append(args, "-n", "0")
 	}
-	if !strings.HasPrefix(f.Location, "all") && !strings.HasPrefix(f.Location, "/") {
-		args = append(args, "-t", f.Location)
+	if !strings.HasPrefix(j.cfg.Location, "all") && !strings.HasPrefix(j.cfg.Location, "/") {
+		args = append(args, "--identifier="+j.cfg.Location)
 	}
-	cmd := exec.CommandContext(ctx, program, args...)
+	return args
+}
+
+// follow runs journalctl once. The position moves on after delivery.
+func (j *journal) follow(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, j.program, j.arguments()...)
+	cmd.WaitDelay = time.Second
+	var said bounded
+	said.max = 512
+	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -68,72 +143,111 @@ func (c *Collector) journalOnce(ctx context.Context, program string, f config.Lo
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	defer cmd.Wait() //nolint:errcheck // it ends by our signal
-	lines := bufio.NewScanner(out)
-	lines.Buffer(make([]byte, 0, 64<<10), maxJournalLine)
-	saved := c.opts.Now()
-	for lines.Scan() {
-		var e journalEntry
-		if json.Unmarshal(lines.Bytes(), &e) != nil {
+	err = j.read(ctx, out)
+	cancel()
+	werr := cmd.Wait()
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("journalctl ended: %w: %s", orEnd(werr), bytes.TrimSpace(said.buf.Bytes()))
+}
+
+func orEnd(err error) error {
+	if err == nil {
+		return io.EOF
+	}
+	return err
+}
+
+func (j *journal) read(ctx context.Context, from io.Reader) error {
+	in := bufio.NewReaderSize(from, 64<<10)
+	var line []byte
+	for {
+		var err error
+		var long bool
+		if line, long, err = readLine(in, line[:0]); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		if long {
+			j.lost++
+			j.c.log.Every("journal long", time.Hour).Warn("a journal record of more than %d bytes is left out (%d so far).", maxJournalLine, j.lost)
 			continue
 		}
-		text, ok := e.text(time.Local)
-		if ok {
-			if err := c.sink.Send(ctx, event.Message{Kind: event.KindLog, Location: "journald", Text: text}); err != nil {
-				return err
+		var e journalEntry
+		if json.Unmarshal(line, &e) != nil {
+			continue
+		}
+		if text, ok := e.text(time.Local); ok {
+			if err := j.c.sink.Send(ctx, event.Message{Kind: event.KindLog, Location: journalLocation, Text: text}); err != nil {
+				return fmt.Errorf("%w: %w", errDelivery, err)
 			}
 		}
-		if now := c.opts.Now(); cursor != "" && now.Sub(saved) >= saveEvery {
-			saved = now
-			atomicfile.Write(cursor, []byte(e.Cursor+"\n"), 0o640) //nolint:errcheck // the next record tries again
+		j.got = true
+		if e.Cursor != "" {
+			j.c.store.setCursor(j.cfg.Location, e.Cursor)
 		}
 	}
-	return lines.Err()
 }
 
-func (c *Collector) journalCursor(f config.Localfile) string {
-	if c.opts.PositionFile == "" {
+// readLine reads a line into buf; long reports that it was too long, and was left out.
+func readLine(in *bufio.Reader, buf []byte) (line []byte, long bool, err error) {
+	for {
+		part, err := in.ReadSlice('\n')
+		if !long {
+			buf = append(buf, part...)
+		}
+		long = long || len(buf) > maxJournalLine
+		switch {
+		case err == nil:
+			return bytes.TrimSuffix(buf, []byte("\n")), long, nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, false, err
+		}
+	}
+}
+
+// text makes the event text: time with zone, host, identifier, message (spec logcollector.md, section 16). The line end that OSSEC adds is
+// left out: the manager deletes it.
+func (e *journalEntry) text(zone *time.Location) (string, bool) {
+	host, id, msg := journalField(e.Host), journalField(e.Identifier), journalField(e.Message)
+	usec, err := strconv.ParseInt(e.Stamp, 10, 64)
+	if id == "" || host == "" || msg == "" || err != nil {
+		return "", false
+	}
+	if len(id) > maxIdentifier {
+		id = id[:maxIdentifier]
+	}
+	s := time.UnixMicro(usec).In(zone).Format("2006-01-02T15:04:05-07:00 ") + host + " " + id + ": " + msg
+	if len(s) > maxEvent {
+		s = s[:maxEvent]
+	}
+	return strings.ReplaceAll(s, "\x00", " "), true
+}
+
+// journalField reads a field of which the first value counts.
+func journalField(raw json.RawMessage) string {
+	if len(raw) == 0 {
 		return ""
 	}
-	name := strings.Map(func(r rune) rune {
-		if r == '/' || r == '.' {
-			return '_'
-		}
-		return r
-	}, f.Location)
-	return filepath.Join(filepath.Dir(c.opts.PositionFile), "journal-"+name+".cursor")
-}
-
-// text makes the event text: time with zone, host, identifier, message.
-func (e *journalEntry) text(zone *time.Location) (string, bool) {
-	msg := journalMessage(e.Message)
-	if e.Identifier == "" || e.Host == "" || msg == "" {
-		return "", false
-	}
-	usec, err := strconv.ParseInt(e.Stamp, 10, 64)
-	if err != nil {
-		return "", false
-	}
-	id := e.Identifier
-	if len(id) > 127 {
-		id = id[:127]
-	}
-	return fmt.Sprintf("%s %s %s: %s", time.UnixMicro(usec).In(zone).Format("2006-01-02T15:04:05-07:00"), e.Host, id, msg), true
-}
-
-// journalMessage reads MESSAGE, which is a string, or an array of bytes when it is not text.
-func journalMessage(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
+	if raw[0] == '"' {
+		var s string
+		json.Unmarshal(raw, &s) //nolint:errcheck // then it is empty
 		return s
 	}
 	var b []int
-	if json.Unmarshal(raw, &b) != nil {
-		return ""
+	if json.Unmarshal(raw, &b) == nil {
+		out := make([]byte, 0, len(b))
+		for _, n := range b {
+			out = append(out, byte(n))
+		}
+		return string(out)
 	}
-	out := make([]byte, 0, len(b))
-	for _, n := range b {
-		out = append(out, byte(n))
+	var more []json.RawMessage
+	if json.Unmarshal(raw, &more) == nil && len(more) > 0 && len(more[0]) > 0 && (more[0][0] == '"' || !bytes.Contains(more[0][1:], []byte("["))) {
+		return journalField(more[0])
 	}
-	return string(out)
+	return ""
 }
