@@ -2,6 +2,8 @@ package rules
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,7 +64,13 @@ func TestSwapKeepsCorrelationByRuleID(t *testing.T) {
 	}
 }
 
+// raceEnabled is set when the race detector is on, which makes pools allocate.
+var raceEnabled bool
+
 func TestNoAllocationWithoutAlert(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
 	rs := loadText(t, fmt.Sprintf(swapRules, ""))
 	state := NewState(rs, Stores{})
 	var sc Scratch
@@ -146,4 +154,36 @@ func TestZeroRulesAreRefused(t *testing.T) {
 		t.Error("a ruleset without rules loads")
 	}
 	var _ config.Problems = probs
+}
+
+// TestParallelPreparation prepares events on several goroutines that share the ruleset and compares with one goroutine.
+func TestParallelPreparation(t *testing.T) {
+	rs := loadText(t, fmt.Sprintf(swapRules, `<rule id="102" level="5"><program_name>^kv</program_name><pcre2>bravo \d+</pcre2></rule>`))
+	const n = 600
+	at := time.Unix(1700000000, 0)
+	var events [n]*event.Event
+	var prepared [n]Prepared
+	rnd := rand.New(rand.NewPCG(7, 7))
+	for i := range n {
+		events[i] = event.NewEvent(event.Message{Kind: event.KindLog, Location: "x", Text: randomLine(rnd, i)}, nil, at)
+	}
+	var wg sync.WaitGroup
+	for w := range 3 {
+		wg.Go(func() {
+			var sc Scratch
+			for i := w; i < n; i += 3 {
+				rs.Prepare(events[i], &sc, &prepared[i])
+			}
+		})
+	}
+	wg.Wait()
+	state, one := NewState(rs, Stores{}), &engine{rs: rs, state: NewState(rs, Stores{})}
+	for i := range n {
+		got := state.Process(&prepared[i], at)
+		ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: "x", Text: events[i].Raw}, nil, at)
+		rs.Prepare(ev, &one.sc, &one.p)
+		if want := one.state.Process(&one.p, at); got.Rule != want.Rule {
+			t.Fatalf("%q: %s, want %s", ev.Raw, ruleID(got.Rule), ruleID(want.Rule))
+		}
+	}
 }
