@@ -237,3 +237,26 @@ func BenchmarkDecodeOnly(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkOrdered measures the part that only one core can do: matching of events that are prepared.
+func BenchmarkOrdered(b *testing.B) {
+	rs := loadCorpus(b, "ossec-4.3.0", daemonOptions())
+	for _, source := range []string{"openssh", "linux", "apache"} {
+		b.Run(source, func(b *testing.B) {
+			lines := timingLines(b, source)
+			prepared := make([]Prepared, len(lines))
+			var sc Scratch
+			for i, l := range lines {
+				rs.Prepare(&event.Event{Kind: event.KindLog, Location: "/var/log/x", Raw: l}, &sc, &prepared[i])
+			}
+			state := NewState(rs, Stores{Ignore: noIgnore{}})
+			start := time.Unix(1795000000, 0)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				state.Process(&prepared[i%len(prepared)], start.Add(time.Duration(i)*time.Millisecond))
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
