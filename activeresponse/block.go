@@ -38,6 +38,7 @@ type Block struct {
 	Offences   int           `json:"offences"` // 1 for the first block of this key
 	State      State         `json:"state"`
 	DryRun     bool          `json:"dry_run,omitempty"` // only pretended
+	IPv6Prefix int           `json:"ipv6_prefix"`       // bits of an IPv6 address that are blocked
 	Error      string        `json:"error,omitempty"`   // of the latest run, "" = none
 }
 
@@ -56,7 +57,8 @@ func (b *Block) begin(now time.Time, period time.Duration) {
 		b.Until = time.Time{}
 		return
 	}
-	b.Until = time.Unix(now.Unix(), 0).Add(period + time.Second)
+	// Adding keeps the monotonic reading: a step of the clock neither ends a block early nor makes it stay.
+	b.Until = now.Add(period + time.Second - time.Duration(now.Nanosecond()))
 }
 
 // block is a Block with what only the running executor needs.

@@ -12,21 +12,49 @@ import (
 	"github.com/vedette-hids/vedette/config"
 )
 
-// unclean refuses pieces that could forge a line of a log.
+// unclean refuses pieces that could forge a line of a log. The words of a location are excepted, see cleanLocation.
 func unclean(pieces []string) error {
-	for _, p := range pieces {
-		if strings.IndexFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0 {
+	for i, p := range pieces {
+		if (i < 4 || i == len(pieces)-1) && strings.IndexFunc(p, isControl) >= 0 {
 			return ErrControl
 		}
 	}
 	return nil
 }
 
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// cleanText replaces control characters. Locations come from the agent's host, where a file can have any name; that must not keep a
+// response from being run.
+func cleanText(s string) string {
+	if strings.IndexFunc(s, isControl) < 0 {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if isControl(r) {
+			return '_'
+		}
+		return r
+	}, s)
+}
+
+func cleanLocation(o *order) {
+	o.resp.Location = cleanText(o.resp.Location)
+	for i := 4; i < len(o.pieces)-1; i++ {
+		o.pieces[i] = cleanText(o.pieces[i])
+	}
+}
+
 // consider decides what a response calls for: nothing, a run, a longer block. The reasons of a refusal are logged and noted here.
 // The caller holds the lock.
 func (e *Executor) consider(s submission, now time.Time) (*Block, error) {
 	r := &s.resp
-	if err := unclean(append([]string{r.Name}, s.pieces...)); err != nil {
+	cleanLocation(&s.order)
+	err := unclean(s.pieces)
+	if strings.IndexFunc(r.Name, isControl) >= 0 {
+		err = ErrControl
+	}
+	if err != nil {
 		e.log.Every("unclean", time.Minute).Warn("Response %s refused: %v.", clip(r.Name), err)
 		return nil, e.refuse(s.order, err)
 	}
@@ -215,7 +243,7 @@ func (e *Executor) newBlock(sub subject, ent config.ResponseEntry, prog program,
 	r := &o.resp
 	b := &block{Block: Block{Key: sub.key, Response: r.Name, Executable: ent.Executable, Pieces: sub.pieces, Address: sub.address,
 		User: sub.user, AlertID: r.AlertID, RuleID: r.RuleID, Location: r.Location, Since: now, Offences: nth, State: Planned,
-		DryRun: e.o.Config.DryRun}}
+		DryRun: e.o.Config.DryRun, IPv6Prefix: e.o.Config.IPv6Prefix}}
 	b.begin(now, period)
 	e.blocks[sub.key] = b
 	e.dirty = true

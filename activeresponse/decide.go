@@ -139,7 +139,7 @@ func (d *Decider) Decide(a *event.Alert) []Decision {
 	}
 	out := make([]Decision, 0, len(bound))
 	for _, ar := range bound {
-		dec := Decision{Config: ar, location: a.Event.Location, remote: strings.HasPrefix(a.Event.Location, "(")}
+		dec := Decision{Config: ar, location: cleanText(a.Event.Location), remote: strings.HasPrefix(a.Event.Location, "(")}
 		if reason := d.fill(&dec, a); reason != "" {
 			d.record(&dec, Refused, a, reason)
 			continue
@@ -198,7 +198,7 @@ func bindReason(ar *config.ActiveResponse, r *event.Rule) string {
 func (d *Decider) fill(dec *Decision, a *event.Alert) (refusal string) {
 	ar, ev := dec.Config, a.Event
 	dec.Response = event.Response{Name: ar.Name(), User: "-", IP: "-", AlertID: a.AlertID(), RuleID: strconv.Itoa(a.Rule.ID),
-		Location: ev.Location, Filename: "-"}
+		Location: cleanText(ev.Location), Filename: "-"}
 	if ar.Command.ExpectUser {
 		user := pickUser(&ev.Fields)
 		if user == "" {

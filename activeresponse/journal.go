@@ -14,6 +14,7 @@ const (
 	Sent      Verdict = "sent"      // the manager sent the response
 	Refused   Verdict = "refused"   // a check failed, Reason says which
 	Blocked   Verdict = "blocked"   // the host ran it
+	Ran       Verdict = "ran"       // the host ran a program that leaves nothing to take back
 	Prolonged Verdict = "prolonged" // it was in place already; its time starts again
 	Released  Verdict = "released"  // taken back, Reason says why
 	Failed    Verdict = "failed"    // the program failed

@@ -36,6 +36,7 @@ type task struct {
 	resp   string        // name of the response
 	block  *block        // nil: nothing to take back later
 	left   time.Duration // of the block, 0 = for ever
+	bits   int           // Block.IPv6Prefix
 	dry    bool
 
 	note    string // result
@@ -126,7 +127,7 @@ func (e *Executor) perform(t *task) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), e.o.RunTimeout, limit)
 	defer cancel()
 	if t.prog.builtin != nil {
-		res := t.prog.builtin.Respond(ctx, e.env, responders.Call{Script: t.prog.path, Args: t.args(), Timeout: t.left})
+		res := t.prog.builtin.Respond(ctx, e.env, responders.Call{Script: t.prog.path, Args: t.args(), Timeout: t.left, IPv6Prefix: t.bits})
 		t.note, t.err, t.refused = res.Note, res.Err, res.Refused
 		return
 	}

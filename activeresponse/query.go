@@ -2,8 +2,10 @@ package activeresponse
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
+	"github.com/vedette-hids/vedette/activeresponse/responders"
 	"github.com/vedette-hids/vedette/event"
 )
 
@@ -20,9 +22,39 @@ func (e *Executor) Blocked() []Block {
 }
 
 // Unblock takes back every block of an address, network, host name or user, forgets its offences, and waits until that is done. It
-// returns the blocks concerned; none is no error.
+// returns the blocks concerned; none is no error. For an address that the executor knows nothing of, each compiled-in responder of ar.conf
+// that blocks addresses is asked to delete it all the same: an earlier program may have left it.
 func (e *Executor) Unblock(ctx context.Context, who string) ([]Block, error) {
+	if a, err := netip.ParseAddr(who); err == nil {
+		who = a.Unmap().String()
+	}
+	found, err := e.unblock(ctx, func(b *Block) bool { return b.concerns(who) })
+	if len(found) > 0 || err != nil {
+		return found, err
+	}
+	e.adopt(who)
 	return e.unblock(ctx, func(b *Block) bool { return b.concerns(who) })
+}
+
+// adopt makes blocks of what an earlier program may have done to an address.
+func (e *Executor) adopt(who string) {
+	addr, err := netip.ParseAddr(who)
+	if err != nil || addr.Zone() != "" {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ent := range e.table.all() {
+		prog, err := e.programs.resolve(ent.Executable)
+		if err != nil || prog.builtin == nil || prog.builtin.Subject != responders.Address {
+			continue
+		}
+		key := prog.path + " " + who
+		if e.blocks[key] == nil {
+			e.blocks[key] = &block{made: true, Block: Block{Key: key, Response: ent.Name, Executable: ent.Executable, Address: who,
+				Pieces: []string{"-", who, "(from_the_server)", "(no_rule_id)"}, State: Active, Since: e.o.Now(), IPv6Prefix: addr.BitLen()}}
+		}
+	}
 }
 
 // UnblockAll takes back everything.

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -58,6 +60,14 @@ func (t *arTable) lookup(name string, now time.Time) (e config.ResponseEntry, kn
 	}
 	e, ok := t.entries[name]
 	return e, ok || t.absent[name], ok
+}
+
+// all gives the entries whose programs are here.
+func (t *arTable) all() []config.ResponseEntry {
+	if !t.read || t.changed() {
+		t.load()
+	}
+	return slices.SortedFunc(maps.Values(t.entries), func(a, b config.ResponseEntry) int { return a.Line - b.Line })
 }
 
 // changed reports whether the file is another one than the one that was read.

@@ -29,6 +29,14 @@ func ParseTarget(s string, ipv6Prefix int) (netip.Prefix, error) {
 	return a.Prefix(bits)
 }
 
+// bits is the prefix length that a call means for IPv6.
+func (c *Call) bits(e *Env) int {
+	if c.IPv6Prefix > 0 {
+		return c.IPv6Prefix
+	}
+	return e.IPv6Prefix
+}
+
 // targetText is the form that firewalls and files take: without length for a single address.
 func targetText(p netip.Prefix) string {
 	if p.IsSingleIP() {
@@ -50,7 +58,7 @@ func (e *Env) protectedBy(p netip.Prefix) (why string, yes bool) {
 
 // firewallTarget checks the address of a firewall script and logs a refusal.
 func firewallTarget(e *Env, c *Call) (netip.Prefix, *Result) {
-	p, err := ParseTarget(c.arg(2), e.IPv6Prefix)
+	p, err := ParseTarget(c.arg(2), c.bits(e))
 	if err != nil {
 		e.log(fmt.Sprintf("%s Unable to run active response (invalid IP: '%s').", e.date(), shorten(c.arg(2))))
 		r := refuse(1, err)

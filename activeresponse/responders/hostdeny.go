@@ -45,7 +45,7 @@ func hostDeny(ctx context.Context, e *Env, c *Call) Result {
 func denyEntry(e *Env, c *Call) (line string, refused *Result) {
 	arg := c.arg(2)
 	host := ""
-	if p, err := ParseTarget(arg, e.IPv6Prefix); err == nil {
+	if p, err := ParseTarget(arg, c.bits(e)); err == nil {
 		if r := refuseProtected(e, c, p); r != nil {
 			return "", r
 		}

@@ -26,7 +26,7 @@ func nftablesDrop(ctx context.Context, e *Env, c *Call) Result {
 
 // routeNull makes the kernel refuse to send anything to the address. The exit code is 0 whatever happens, as the stock script's.
 func routeNull(_ context.Context, e *Env, c *Call) Result {
-	p, err := ParseTarget(c.arg(2), e.IPv6Prefix)
+	p, err := ParseTarget(c.arg(2), c.bits(e))
 	if err != nil {
 		return refuse(0, err)
 	}

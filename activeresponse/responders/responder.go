@@ -25,6 +25,8 @@ type Call struct {
 	Script  string        // path as it stands in the log: "<root>/active-response/bin/host-deny.sh"
 	Args    []string      // add|delete user srcip <time>.<id> rule location… file
 	Timeout time.Duration // how long the block is to last, for responders that tell the kernel; 0 = until it is deleted
+	// IPv6Prefix is how many bits of an IPv6 address are meant, as when the block was made; 0 = as Env says.
+	IPv6Prefix int
 }
 
 func (c *Call) arg(i int) string {
