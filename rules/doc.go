@@ -25,6 +25,10 @@
 // Integrity, rootcheck and host information events are decoded by their own stores; those call decode.Predecode and fill Decoder,
 // DecodedAs, Type and Log, and then Prepare only looks for candidates.
 //
+// Beside matching there are Statistics (usual numbers of events, totals), State.Explain (why each rule did or did not match),
+// State.Trace (the tried rules, as the verbose test tool prints them) and Ruleset.Lint (what loads but can hardly be meant). Package
+// unittest runs tests of rules, package list holds the lists.
+//
 // The invariant: indexes, filters and views never change a result. Trace walks the tree as the spec writes it, and the tests compare
 // both ways on all vectors, on real logs and on random rules and events.
 //
