@@ -85,7 +85,7 @@ func (f *Forwarder) sendStartup() {
 func (f *Forwarder) await(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	sync := time.NewTicker(f.o.Timing.Second)
+	sync := time.NewTicker(f.o.Timing.Sync)
 	defer sync.Stop()
 	for {
 		in := f.in

@@ -56,6 +56,7 @@ type Timing struct {
 	AckTimeout time.Duration // how long a keepalive's acknowledgement may take before the agent asks again; 0 = 10 s, negative = OSSEC's rule only
 	Retransmit time.Duration // first wait for a Vedette manager's receipt; 0 = 1 s
 	Decide     time.Duration // how long after the first keepalive a manager may take to show that it is Vedette; 0 = 2 s
+	Sync       time.Duration // how often the disk is asked to keep what was spooled; 0 = 1 s
 	PaceEvery  time.Duration // one burst of spooled events per this time to an OSSEC manager; 0 = 10 ms
 	PaceBurst  int           // events per burst; 0 = 20
 }
@@ -65,6 +66,7 @@ func (t *Timing) defaults() {
 	setDefault(&t.AckTimeout, 10*time.Second)
 	setDefault(&t.Retransmit, time.Second)
 	setDefault(&t.Decide, 2*time.Second)
+	setDefault(&t.Sync, time.Second)
 	setDefault(&t.PaceEvery, 10*time.Millisecond)
 	if t.PaceBurst <= 0 {
 		t.PaceBurst = 20

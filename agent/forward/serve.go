@@ -168,7 +168,7 @@ func (f *Forwarder) chores(now time.Time) bool {
 	if len(f.held) > 0 {
 		f.retryHeld()
 	}
-	if f.queue != nil && now.Sub(f.synced) >= f.o.Timing.Second {
+	if f.queue != nil && now.Sub(f.synced) >= f.o.Timing.Sync {
 		f.synced = now
 		f.keepStored()
 	}
