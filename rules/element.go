@@ -229,7 +229,7 @@ func (r *reader) otherElement(name string, n *xmlconf.Node) {
 	case "info":
 		r.info(n)
 	case "cve":
-		r.addInfo("cve", n.Text)
+		r.addInfo(Info{Type: "cve", Text: n.Text, Element: true})
 	case "options":
 		r.option(n)
 	case "ignore":
@@ -374,12 +374,12 @@ func (r *reader) info(n *xmlconf.Node) {
 		}
 		kind = v
 	}
-	r.addInfo(kind, n.Text)
+	r.addInfo(Info{Type: kind, Text: n.Text})
 }
 
-func (r *reader) addInfo(kind, text string) {
+func (r *reader) addInfo(i Info) {
 	if len(r.def.Infos) < maxInfos {
-		r.def.Infos = append(r.def.Infos, Info{kind, text})
+		r.def.Infos = append(r.def.Infos, i)
 	}
 }
 

@@ -187,7 +187,7 @@ func (r *reader) finish() {
 func (r *Rule) describe() {
 	r.Info, r.CVE = "", ""
 	for _, i := range r.Infos {
-		if i.Type == "cve" {
+		if i.Element {
 			r.CVE = i.Text
 		} else {
 			r.Info += i.Text

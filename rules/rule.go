@@ -36,7 +36,12 @@ type Rule struct {
 }
 
 // Info is one <info> or <cve> text. Type is text, link, cve or osvdb.
-type Info struct{ Type, Text string }
+// Element tells a <cve> element from <info type="cve">: outputs
+// show the one as the member cve, the other as a part of info (spec outputs.md, section 3.1).
+type Info struct {
+	Type, Text string
+	Element    bool
+}
 
 type flag uint8
 

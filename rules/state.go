@@ -34,6 +34,7 @@ func (r Reason) Dropped() bool { return r == DroppedRepeat || r == DroppedFirewa
 // Outcome is what became of an event.
 type Outcome struct {
 	Rule   *Rule        // final rule, level 0 included; nil when none matched
+	Fired  int          // matches of Rule since the last hourly reset, this one included
 	Alert  *event.Alert // nil when there is none; with Rule.Log false it is for responses only
 	Extra  *event.Alert // statistical alert, to be written before Alert; almost always nil
 	Reason Reason       // why Alert is nil
@@ -324,6 +325,9 @@ func (s *State) conclude(out *Outcome) {
 	case r == nil:
 		out.Reason = NoRule
 		return
+	}
+	out.Fired = s.fired[r.index]
+	switch {
 	case r.Level == 0:
 		out.Reason = LevelZero
 		return
