@@ -78,10 +78,10 @@ func TestTimeLimitKillsAProgramAndItsChildren(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
-	if err == nil && !strings.Contains(string(stat), ") Z ") {
-		t.Errorf("the child lives: %s", stat)
-	}
+	await(t, "the end of the child", func() bool {
+		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	})
 }
 
 func TestExitStatusAndOutputAreKept(t *testing.T) {
