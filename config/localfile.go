@@ -13,6 +13,7 @@ var logFormats = map[string]bool{
 	"mysql_log": true, "mssql_log": true, "postgresql_log": true, "ossecalert": true, "djb-multilog": true, "syslog-pipe": true,
 	"command": true, "full_command": true, "audit": true, "modsec-audit": true, "journald": true, "multi-line_indented": true,
 	"eventlog": true, "eventchannel": true,
+	"json": true, "docker": true, "cri": true, // Vedette's own; OSSEC refuses them
 }
 
 // localfile reads one <localfile>.

@@ -95,6 +95,7 @@ var deviations = map[string]string{
 	"cfg-097":             "as cfg-096",
 	"cfg-098":             "as cfg-096",
 	"cfg-155":             "Improve (2.3): <rules> sections add up, so rules_config.xml is not lost",
+	"cfg-286":             "log_format json is an extension of ours, as docker and cri are",
 	"cfg-307":             "Improve (3.8): a glob without match is never fatal",
 	"cfg-480":             "as cfg-307",
 	"cfg-482":             "as cfg-307",

@@ -104,8 +104,9 @@ func (k *command) events(ctx context.Context) []string {
 	return k.lines(out.buf.Bytes())
 }
 
-func (k *command) prefix() string {
-	p := "ossec: output: '" + k.name + "':"
+// prefix stands before output; end is what parts the two.
+func (k *command) prefix(end string) string {
+	p := "ossec: output: '" + k.name + "':" + end
 	if len(p) > maxPrefix {
 		p = p[:maxPrefix]
 	}
@@ -114,7 +115,7 @@ func (k *command) prefix() string {
 
 func (k *command) lines(out []byte) []string {
 	var events []string
-	p := k.prefix() + " "
+	p := k.prefix(" ")
 	for len(out) > 0 {
 		line, rest, _ := bytes.Cut(out, []byte("\n"))
 		out = rest
@@ -134,7 +135,7 @@ func (k *command) whole(out []byte) []string {
 		return nil
 	}
 	full := len(out) == maxFullOutput
-	s := k.prefix() + "\n" + string(out)
+	s := k.prefix("\n") + string(out)
 	if i := strings.IndexByte(s, 0); i >= 0 {
 		s, full = s[:i], true
 	}

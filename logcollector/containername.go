@@ -69,7 +69,7 @@ func containerID(root, container, pod string) string {
 	}
 	prefix := pod + "_" + namespace + "_" + container + "-"
 	for _, e := range entries {
-		if id, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".log"), prefix); ok && hex(id) {
+		if id, ok := strings.CutPrefix(strings.TrimSuffix(e.Name(), ".log"), prefix); ok && hexDigits(id) {
 			return id
 		}
 	}
@@ -78,7 +78,7 @@ func containerID(root, container, pod string) string {
 
 // imageOf reads the name of the image from what containerd and CRI-O keep of a running container.
 func imageOf(root, id string) string {
-	if id == "" || !hex(id) {
+	if id == "" || !hexDigits(id) {
 		return ""
 	}
 	for _, dir := range []string{"run/containerd/io.containerd.runtime.v2.task/k8s.io/" + id, "run/containers/storage/overlay-containers/" + id + "/userdata"} {
@@ -107,7 +107,7 @@ func readJSON(path string, to any) bool {
 	return err == nil && json.Unmarshal(data, to) == nil
 }
 
-func hex(s string) bool {
+func hexDigits(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; !digit(c) && (c < 'a' || c > 'f') {
 			return false
