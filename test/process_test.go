@@ -40,6 +40,12 @@ func pidsOf(in install) map[string]bool {
 	return pids
 }
 
+// alive tells whether a process runs. One that ended and was not yet collected by its parent does not.
+func alive(pid string) bool {
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	return err == nil && !strings.Contains(string(stat), ") Z")
+}
+
 // kill ends the processes of an install without a chance to clean up.
 func kill(t *testing.T, in install) {
 	t.Helper()
@@ -51,10 +57,7 @@ func kill(t *testing.T, in install) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatalf("killing %d: %v", pid, err)
 		}
-		in.eventually("the killed process has gone", 10*time.Second, func() bool {
-			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-			return err != nil || strings.Contains(string(stat), ") Z")
-		})
+		in.eventually("the killed process has gone", 10*time.Second, func() bool { return !alive(text) })
 	}
 }
 

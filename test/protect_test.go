@@ -537,7 +537,7 @@ func restarts(t *testing.T, s *scene) {
 			t.Errorf("ossec-control stop: %s", out)
 		}
 		for pid := range pids {
-			if _, err := os.Stat("/proc/" + pid); err == nil {
+			if alive(pid) {
 				t.Errorf("process %s of %s is still there", pid, in.root)
 			}
 		}

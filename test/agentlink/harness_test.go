@@ -111,6 +111,9 @@ type managerSide struct {
 	got    *collector
 	addr   netip.AddrPort
 	stop   func()
+	crash  func() // stops without storing anything
+
+	counters *keys.Counters
 }
 
 type managerOptions struct {
@@ -156,11 +159,19 @@ func startManager(t *testing.T, o managerOptions) *managerSide {
 	var wg sync.WaitGroup
 	wg.Go(func() { check(t, m.server.Run(ctx)) })
 	wg.Go(func() { check(t, m.fleet.Run(ctx)) })
-	m.stop = sync.OnceFunc(func() {
-		cancel()
-		wg.Wait()
-		check(t, counters.Close())
-	})
+	m.counters = counters
+	var once sync.Once
+	end := func(store bool) {
+		once.Do(func() {
+			cancel()
+			wg.Wait()
+			if store {
+				check(t, counters.Close())
+			}
+		})
+	}
+	m.stop = func() { end(true) }
+	m.crash = func() { end(false) }
 	t.Cleanup(m.stop)
 	return m
 }

@@ -78,6 +78,46 @@ func TestManagerRestart(t *testing.T) {
 	}
 }
 
+// TestManagerCrash loses what the manager had not stored of its counters: no event is lost all the same.
+func TestManagerCrash(t *testing.T) {
+	mroot := newRoot(t, keyLine)
+	got := &collector{}
+	m := startManager(t, managerOptions{root: mroot, got: got})
+	a := startAgent(t, newRoot(t, keyLine), []netip.AddrPort{m.addr}, nil)
+	a.connected(t)
+	for i := range 100 {
+		a.send(t, "/log", numbered(i))
+	}
+	expect(t, got, 0, 100, true)
+	must(t, m.counters.Flush()) // as a manager does each two seconds
+	for i := 100; i < 3000; i++ {
+		a.send(t, "/log", numbered(i))
+	}
+	m.crash()
+	for i := 3000; i < 5000; i++ {
+		a.send(t, "/log", numbered(i))
+	}
+	startManager(t, managerOptions{root: mroot, port: int(m.addr.Port()), got: got})
+	seen := map[string]int{}
+	eventually(t, "all events", func() bool {
+		clear(seen)
+		for _, s := range got.texts("/log") {
+			seen[s]++
+		}
+		return len(seen) == 5000
+	})
+	twice := 0
+	for i := range 5000 {
+		if n := seen[numbered(i)]; n > 1 {
+			twice++
+		}
+	}
+	t.Logf("%d events came twice", twice)
+	if twice > 100 {
+		t.Errorf("%d events came twice", twice)
+	}
+}
+
 // TestAgentRestartWhileAway keeps events over a restart of the agent.
 func TestAgentRestartWhileAway(t *testing.T) {
 	mroot, aroot := newRoot(t, keyLine), newRoot(t, keyLine)
