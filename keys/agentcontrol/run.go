@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vedette-hids/vedette/internal/getopt"
 	"github.com/vedette-hids/vedette/internal/olog"
 	"github.com/vedette-hids/vedette/keys"
-	"github.com/vedette-hids/vedette/keys/internal/getopt"
 )
 
 // version is what OSSEC 4.3.0's programs report.

@@ -18,10 +18,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/vedette-hids/vedette/internal/getopt"
 	"github.com/vedette-hids/vedette/internal/olog"
 	"github.com/vedette-hids/vedette/keys"
 	"github.com/vedette-hids/vedette/keys/enroll"
-	"github.com/vedette-hids/vedette/keys/internal/getopt"
 )
 
 const (

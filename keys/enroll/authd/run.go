@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/vedette-hids/vedette/internal/atomicfile"
+	"github.com/vedette-hids/vedette/internal/getopt"
 	"github.com/vedette-hids/vedette/internal/olog"
 	"github.com/vedette-hids/vedette/keys/enroll"
-	"github.com/vedette-hids/vedette/keys/internal/getopt"
 )
 
 const defaultPort = 1515
