@@ -168,25 +168,36 @@ func (f *Forwarder) connected() {
 	f.keepalive(time.Now())
 }
 
-// renumber sends the events that another server did not confirm to this one, with new numbers: to a server that hears an agent for the first
-// time, every number below the first it sees counts as old.
+// renumber sends the events that another server did not confirm to this one, with new numbers: those of the other say nothing to it.
 func (f *Forwarder) renumber() {
 	for i := range f.window.entries {
-		e := &f.window.entries[i]
-		if e.done {
-			continue
-		}
-		packet, n, err := f.transmit([]byte(e.payload))
-		if packet == nil {
-			e.done = true
-			continue
-		}
-		if err != nil {
-			f.log.Debug("Sending again: %v", err)
-		}
-		f.stats.resent.Add(1)
-		e.index, e.packet, e.sent = agentwire.Index(n.Global, n.Local), slices.Clone(packet), time.Now()
+		f.resendAnew(&f.window.entries[i])
 	}
+}
+
+// sendAgain sends unconfirmed events with new numbers because the manager cannot tell whether it had those of the old ones.
+func (f *Forwarder) sendAgain(indexes []uint64) {
+	for i := range f.window.entries {
+		if e := &f.window.entries[i]; slices.Contains(indexes, e.index) {
+			f.resendAnew(e)
+		}
+	}
+}
+
+func (f *Forwarder) resendAnew(e *windowEntry) {
+	if e.done {
+		return
+	}
+	packet, n, err := f.transmit([]byte(e.payload))
+	if packet == nil {
+		e.done = true
+		return
+	}
+	if err != nil {
+		f.log.Debug("Sending again: %v", err)
+	}
+	f.stats.resent.Add(1)
+	e.index, e.packet, e.sent = agentwire.Index(n.Global, n.Local), slices.Clone(packet), time.Now()
 }
 
 func (f *Forwarder) lockPath() string { return filepath.Join(f.o.Root, "queue", "ossec", ".wait") }

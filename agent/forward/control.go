@@ -39,6 +39,10 @@ func (f *Forwarder) payload(payload []byte) {
 			f.receipt(&r)
 			return
 		}
+		if indexes, ok := agentwire.ParseAgain(text); ok {
+			f.sendAgain(indexes)
+			return
+		}
 		f.files.stop()
 		f.log.Every("unknown message", f.logEvery()).Warn("Unknown message received from server.")
 	}

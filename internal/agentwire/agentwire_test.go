@@ -175,6 +175,23 @@ func TestReceiptsAgainstASet(t *testing.T) {
 	}
 }
 
+func TestAgain(t *testing.T) {
+	want := []uint64{1, 17000000009997, 5}
+	text, _ := Control([]byte(AgainText(want)))
+	got, ok := ParseAgain(text)
+	if diff := cmp.Diff(want, got); !ok || diff != "" {
+		t.Error(ok, diff)
+	}
+	for _, bad := range []string{"vedette ack 5 f", "vedette again x", "vedette again" + strings.Repeat(" 1", MaxAgain+1)} {
+		if _, ok := ParseAgain([]byte(bad)); ok {
+			t.Errorf("%q accepted", bad)
+		}
+	}
+	if n := len(AgainText(make([]uint64, 1000))); n > ChunkSize {
+		t.Errorf("%d bytes", n)
+	}
+}
+
 func FuzzParseKeepalive(f *testing.F) {
 	for _, s := range []string{"Linux\nx merged.mg\n\nvedette/1 \nabc", "a\nb", "a\nb c\n", "\n\n\n", "agent startup "} {
 		f.Add([]byte(s))
@@ -220,7 +237,7 @@ func FuzzReadMerged(f *testing.F) {
 }
 
 func FuzzControlTexts(f *testing.F) {
-	for _, s := range []string{"up file 0f723ae7f9bf07744445e93ac5595156 a/../b\n", "execd c0 - - 1.2 3 (a) b->c d", "vedette ack 5 ff", "vedette ack -", "vedette ack 18446744073709551615 f", "up file x y"} {
+	for _, s := range []string{"up file 0f723ae7f9bf07744445e93ac5595156 a/../b\n", "execd c0 - - 1.2 3 (a) b->c d", "vedette ack 5 ff", "vedette ack -", "vedette ack 18446744073709551615 f", "up file x y", "vedette again 5 7"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -229,6 +246,9 @@ func FuzzControlTexts(f *testing.F) {
 		}
 		if c, err := ParseExec(string(b)); err == nil && !c.Restart && (c.Respond.Name == "" || strings.Contains(c.Respond.Name, " ")) {
 			t.Fatalf("%+v", c.Respond)
+		}
+		if list, ok := ParseAgain(b); ok && len(list) > MaxAgain {
+			t.Fatal(len(list))
 		}
 		if r, ok := ParseReceipt(b); ok {
 			if top, any := r.Top(); any && r.Has(top+1) {

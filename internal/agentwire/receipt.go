@@ -88,6 +88,40 @@ func hex16(v uint64) string {
 	return "0000000000000000"[:16-len(s)] + s
 }
 
+// againPrefix begins a request to send messages again under new numbers (header removed): "#!-vedette again <index> <index> ...".
+const againPrefix = "vedette again"
+
+// MaxAgain is the number of messages that one request names at most.
+const MaxAgain = 40
+
+// AgainText makes the payload of a request for messages whose numbers the manager can no longer judge, header included. At most MaxAgain
+// are named.
+func AgainText(indexes []uint64) string {
+	var b strings.Builder
+	b.WriteString(Header + againPrefix)
+	for _, n := range indexes[:min(len(indexes), MaxAgain)] {
+		b.WriteByte(' ')
+		b.WriteString(strconv.FormatUint(n, 10))
+	}
+	return b.String()
+}
+
+// ParseAgain reads the text of a control message (header removed). ok is false when it is no such request.
+func ParseAgain(text []byte) (indexes []uint64, ok bool) {
+	rest, ok := strings.CutPrefix(string(text), againPrefix)
+	if !ok {
+		return nil, false
+	}
+	for _, f := range strings.Fields(rest) {
+		n, err := strconv.ParseUint(f, 10, 62)
+		if err != nil || len(indexes) >= MaxAgain {
+			return nil, false
+		}
+		indexes = append(indexes, n)
+	}
+	return indexes, true
+}
+
 // ParseReceipt reads the text of a control message (header removed). ok is false when it is no receipt.
 func ParseReceipt(text []byte) (r Receipts, ok bool) {
 	s, ok := strings.CutPrefix(string(text), receiptPrefix)

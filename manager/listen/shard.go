@@ -2,7 +2,6 @@ package listen
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"strings"
 	"sync"
@@ -25,8 +24,9 @@ type peer struct {
 // receipts collects what to acknowledge to a Vedette agent.
 type receipts struct {
 	seen    agentwire.Receipts
-	pending int  // events since the last receipt
-	queued  bool // stands in the shard's list
+	again   []uint64 // refused numbers that this process has not taken
+	pending int      // events since the last receipt
+	queued  bool     // stands in the shard's list
 }
 
 // receiptEvery is the number of events after which a receipt goes out at once.
@@ -98,11 +98,12 @@ func (sh *shard) packet(ctx context.Context, b *batch, it *item, packet []byte) 
 		return
 	}
 	o, err := s.codec.Open(sh.plain, it.key, packet)
-	if err == nil {
-		err = s.o.Counters.Accept(it.key, o)
-	}
 	if err != nil {
-		sh.refuse(it, o, err)
+		s.refused(err, it.src.Addr())
+		return
+	}
+	if err := s.o.Counters.Accept(it.key, o); err != nil {
+		sh.repeated(it, o, err)
 		return
 	}
 	if text, ok := agentwire.Control(o.Payload); ok {
@@ -130,20 +131,24 @@ func markedCipher(packet []byte) keys.Cipher {
 	return keys.Blowfish
 }
 
-// refuse logs a packet. One that a Vedette agent sent again because our receipt was lost is no error: it gets another receipt.
-func (sh *shard) refuse(it *item, o keys.Opened, err error) {
-	var e *keys.Error
-	if errors.As(err, &e) && e.Code == keys.CodeDuplicate && !o.Legacy {
-		sh.mu.Lock()
-		p := sh.peers[it.key]
-		sh.mu.Unlock()
-		if p != nil && p.ack != nil {
-			sh.s.stats.duplicate.Add(1)
-			sh.owe(it.key, p, o.Counter)
-			return
-		}
+// repeated deals with an authentic packet whose number was refused. From a Vedette agent that is no error, as long as it may have sent the
+// packet again: when this process took it before, the receipt was lost and another follows; otherwise nobody can tell (an earlier
+// process may have taken it, or it was lost and the window has moved on), and the agent is asked for the event under a new number. The
+// agent knows which events are unconfirmed, so a played-back packet gains nothing.
+func (sh *shard) repeated(it *item, o keys.Opened, err error) {
+	sh.mu.Lock()
+	p := sh.peers[it.key]
+	sh.mu.Unlock()
+	if p == nil || p.ack == nil || o.Legacy || len(o.Payload) > 0 && o.Payload[0] == '#' {
+		sh.s.refused(err, it.src.Addr())
+		return
 	}
-	sh.s.refused(err, it.src.Addr())
+	sh.s.stats.duplicate.Add(1)
+	a, n := p.ack, agentwire.Index(o.Counter.Global, o.Counter.Local)
+	if !a.seen.Has(n) && len(a.again) < 4*agentwire.MaxAgain {
+		a.again = append(a.again, n)
+	}
+	sh.due(it.key, p)
 }
 
 // peer finds or makes the state of an agent. The cipher of its last good packet is the one it is answered with.
@@ -182,10 +187,16 @@ func (sh *shard) control(b *batch, it *item, o keys.Opened, text []byte) {
 
 var ackPayload = []byte(agentwire.Header + agentwire.Ack)
 
-// announce starts receipts for an agent whose keepalive asks for them, and ends them when it no longer does (it was replaced).
+// announce starts receipts for an agent whose keepalive asks for them, and ends them when it no longer does (it was replaced). An agent whose
+// numbers began anew begins with an empty list.
 func (sh *shard) announce(key *keys.Key, p *peer, o keys.Opened, text []byte) {
 	if string(text) == agentwire.Startup {
-		p.ack = nil // its numbers may begin anew; its keepalive asks again
+		if p.ack == nil {
+			return
+		}
+		if top, ok := p.ack.seen.Top(); ok && agentwire.Index(o.Counter.Global, o.Counter.Local) < top {
+			p.ack.seen, p.ack.again = agentwire.Receipts{}, nil
+		}
 		return
 	}
 	k, ok := agentwire.ParseKeepalive(text)
@@ -196,23 +207,24 @@ func (sh *shard) announce(key *keys.Key, p *peer, o keys.Opened, text []byte) {
 		p.ack = nil
 		return
 	}
-	first := p.ack == nil
-	if first {
+	if p.ack == nil {
 		p.ack = &receipts{}
 	}
-	sh.owe(key, p, o.Counter)
-	if first {
-		sh.receipt(key, p)
+	p.ack.seen.Add(agentwire.Index(o.Counter.Global, o.Counter.Local))
+	sh.receipt(key, p)
+}
+
+// owe notes that an event was delivered; the receipt follows soon.
+func (sh *shard) owe(key *keys.Key, p *peer, n keys.Counter) {
+	if p.ack != nil {
+		p.ack.seen.Add(agentwire.Index(n.Global, n.Local))
+		sh.due(key, p)
 	}
 }
 
-// owe notes that a message was handled; the receipt follows soon.
-func (sh *shard) owe(key *keys.Key, p *peer, n keys.Counter) {
+// due sends a receipt soon, or at once when many events wait for it.
+func (sh *shard) due(key *keys.Key, p *peer) {
 	a := p.ack
-	if a == nil {
-		return
-	}
-	a.seen.Add(agentwire.Index(n.Global, n.Local))
 	a.pending++
 	if a.pending >= receiptEvery {
 		sh.receipt(key, p)
@@ -225,8 +237,19 @@ func (sh *shard) owe(key *keys.Key, p *peer, n keys.Counter) {
 }
 
 func (sh *shard) receipt(key *keys.Key, p *peer) {
-	p.ack.pending = 0
-	if err := sh.s.Send(key, []byte(p.ack.seen.Text())); err != nil {
+	a := p.ack
+	a.pending = 0
+	sh.say(key, a.seen.Text())
+	for len(a.again) > 0 {
+		n := min(len(a.again), agentwire.MaxAgain)
+		sh.say(key, agentwire.AgainText(a.again[:n]))
+		a.again = a.again[n:]
+	}
+	a.again = nil
+}
+
+func (sh *shard) say(key *keys.Key, payload string) {
+	if err := sh.s.Send(key, []byte(payload)); err != nil {
 		sh.s.stats.unsent.Add(1)
 	}
 }
