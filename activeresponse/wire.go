@@ -93,8 +93,14 @@ func endsEscaped(s string) bool {
 	return n%2 == 1
 }
 
-// newOrder makes the pieces of a typed response.
+// newOrder makes the order of a typed response.
 func newOrder(r event.Response) order {
+	p := piecesOf(r)
+	return order{resp: r, pieces: p[:min(len(p), maxPieces)]}
+}
+
+// piecesOf writes the fields behind the name in order; empty ones at the end are left out.
+func piecesOf(r event.Response) []string {
 	p := []string{r.User, r.IP, r.AlertID, r.RuleID}
 	if r.Location != "" || r.Filename != "" {
 		p = append(p, strings.Split(r.Location, " ")...)
@@ -108,13 +114,12 @@ func newOrder(r event.Response) order {
 	for len(p) > 2 && p[len(p)-1] == "" {
 		p = p[:len(p)-1]
 	}
-	return order{resp: r, pieces: p[:min(len(p), maxPieces)]}
+	return p
 }
 
 // FormatExecd is the inverse of ParseExecd, cut to MaxMessage bytes. Empty fields at the end are left out.
 func FormatExecd(r event.Response) string {
-	o := newOrder(r)
-	return cut(r.Name + " " + strings.Join(o.pieces, " "))
+	return cut(r.Name + " " + strings.Join(piecesOf(r), " "))
 }
 
 func cut(s string) string {
