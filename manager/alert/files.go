@@ -30,6 +30,9 @@ var kinds = [numKinds]struct{ dir, current, stem, ext string }{
 	Firewall:     {"firewall", "firewall.log", "ossec-firewall", ".log"},
 }
 
+// String is the name of the current file, "alerts.log".
+func (k Kind) String() string { return kinds[k].current }
+
 // DailyPath is the path of a daily file below the install root.
 func DailyPath(root string, k Kind, day time.Time) string {
 	y, m, d := day.Date()
@@ -46,7 +49,7 @@ type Files struct {
 	root    string
 	enabled [numKinds]bool
 	open    [numKinds]*os.File
-	day     int // year*1000 + day of the year of the open files
+	day     time.Time // midnight at which the day of the open files began
 }
 
 // Options say which files beside alerts.log, archives.log and firewall.log are written.
@@ -63,18 +66,36 @@ func OpenFiles(root string, opts Options, now time.Time) (*Files, error) {
 	return f, nil
 }
 
-func dayNumber(t time.Time) int { return t.Year()*1000 + t.YearDay() }
+// backward is how far a time must lie before the open day to count as another day. Less is an event that waited past midnight: it belongs
+// into the open files, because those of its day may be closed for good already.
+const backward = time.Hour
 
-// Roll switches to the files of the day of now, when that is another day than that of the open files. An ended file without content is
-// deleted.
-func (f *Files) Roll(now time.Time) error {
-	day := dayNumber(now)
-	if day == f.day {
-		return nil
+// Due reports whether Roll has something to do.
+func (f *Files) Due(now time.Time) bool {
+	for k := range numKinds {
+		if f.enabled[k] && f.open[k] == nil {
+			return true
+		}
 	}
+	return f.ended(now)
+}
+
+// ended reports whether the open files are not those for now.
+func (f *Files) ended(now time.Time) bool {
+	if now.Before(f.day) {
+		return f.day.Sub(now) > backward
+	}
+	y, m, d := now.Date()
+	return !time.Date(y, m, d, 0, 0, 0, 0, now.Location()).Equal(f.day)
+}
+
+// Roll switches to the files of the day of now, when it is another day. An ended file without content is deleted. A file that cannot be opened
+// is tried again at the next Roll; until then what is written to it fails.
+func (f *Files) Roll(now time.Time) error {
+	ended := f.ended(now)
 	var errs []error
 	for k := range numKinds {
-		if !f.enabled[k] {
+		if !f.enabled[k] || (!ended && f.open[k] != nil) {
 			continue
 		}
 		f.closeOne(k)
@@ -85,7 +106,10 @@ func (f *Files) Roll(now time.Time) error {
 		}
 		f.open[k] = file
 	}
-	f.day = day
+	if ended {
+		y, m, d := now.Date()
+		f.day = time.Date(y, m, d, 0, 0, 0, 0, now.Location())
+	}
 	return errors.Join(errs...)
 }
 
@@ -121,15 +145,19 @@ func (f *Files) closeOne(k Kind) {
 	file.Close()
 }
 
-// Write appends entries to one kind. Kinds that are not enabled discard.
-func (f *Files) Write(k Kind, entries []byte) error {
-	if f.open[k] == nil || len(entries) == 0 {
-		return nil
+// Write appends entries to one kind and returns how many bytes got there. Kinds that are not enabled discard.
+func (f *Files) Write(k Kind, entries []byte) (int, error) {
+	if !f.enabled[k] || len(entries) == 0 {
+		return len(entries), nil
 	}
-	if _, err := f.open[k].Write(entries); err != nil {
-		return fmt.Errorf("writing %s: %w", kinds[k].current, err)
+	if f.open[k] == nil {
+		return 0, fmt.Errorf("writing %s: the file could not be opened", kinds[k].current)
 	}
-	return nil
+	n, err := f.open[k].Write(entries)
+	if err != nil {
+		return n, fmt.Errorf("writing %s: %w", kinds[k].current, err)
+	}
+	return n, nil
 }
 
 // Enabled reports whether the kind is written.

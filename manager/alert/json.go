@@ -155,9 +155,7 @@ func AppendJSON(b []byte, a *event.Alert) []byte {
 		o.field("data", f, event.Data)
 	}
 	o.field("systemname", f, event.SystemName)
-	for _, d := range ev.Dynamic {
-		o.str(d.Name, d.Value)
-	}
+	appendDynamic(&o, ev)
 	o.name("decoder_desc")
 	o.b = appendDecoder(o.b, ev)
 	return appendOrigin(&o, ev, time.Unix(a.Epoch, 0), true)
@@ -235,6 +233,29 @@ func appendRule(b []byte, r *event.Rule, fired int, ev *event.Event) []byte {
 	return o.close()
 }
 
+// members are the names that the two JSON forms give to members of their own.
+var members = map[string]bool{
+	"rule": true, "id": true, "TimeStamp": true, "decoder": true, "decoder_parent": true, "action": true, "protocol": true, "srcip": true,
+	"srcgeoip": true, "srcport": true, "srcuser": true, "dstip": true, "dstgeoip": true, "dstport": true, "dstuser": true, "location": true,
+	"full_log": true, "previous_output": true, "SyscheckFile": true, "hostname": true, "program_name": true, "status": true,
+	"url": true, "data": true, "systemname": true, "decoder_desc": true, "agent_name": true, "agentip": true,
+	"timestamp": true, "logfile": true, "log": true, "filename": true, "md5_before": true, "md5_after": true, "sha1_before": true,
+	"sha1_after": true, "sha256_before": true, "sha256_after": true, "perm_before": true, "perm_after": true,
+	"owner_before": true, "owner_after": true, "gowner_before": true, "gowner_after": true,
+}
+
+// appendDynamic writes the dynamic fields under their own names. One that a member has already gets the prefix "field_": collectors
+// reject objects with a name twice, or lose the rule.
+func appendDynamic(o *object, ev *event.Event) {
+	for _, d := range ev.Dynamic {
+		if members[d.Name] || d.Name == "command" && ev.Fields.Has(event.Cmd) {
+			o.str("field_"+d.Name, d.Value)
+		} else {
+			o.str(d.Name, d.Value)
+		}
+	}
+}
+
 type tag struct {
 	name   string
 	values []string
@@ -306,8 +327,9 @@ func pair(o *object, name, before, after string, alone bool) {
 	}
 }
 
-// AppendArchiveJSON appends the archives.json object of an event, without line end; a is its alert or nil.
-func AppendArchiveJSON(b []byte, ev *event.Event, a *event.Alert) []byte {
+// AppendArchiveJSON appends the archives.json object of an event, without line end; r is its final rule (nil: none of a level above 0)
+// and fired the counter of that rule.
+func AppendArchiveJSON(b []byte, ev *event.Event, r *event.Rule, fired int) []byte {
 	f := &ev.Fields
 	o := open(b)
 	if ev.HasProgram {
@@ -330,18 +352,18 @@ func AppendArchiveJSON(b []byte, ev *event.Event, a *event.Alert) []byte {
 		pair(&o, "md5", c.Before.MD5, c.After.MD5, false)
 		pair(&o, "sha1", c.Before.SHA1, c.After.SHA1, false)
 		pair(&o, "sha256", c.Before.SHA256, c.After.SHA256, false)
+		pair(&o, "owner", c.Before.UID, c.After.UID, false)
+		pair(&o, "gowner", c.Before.GID, c.After.GID, false)
 		if c.HasBefore && c.Before.Mode != c.After.Mode && c.After.Mode != 0 {
 			o.num("perm_before", int64(c.Before.Mode))
 			o.num("perm_after", int64(c.After.Mode))
 		}
 	}
-	if a != nil {
+	if r != nil {
 		o.name("rule")
-		o.b = appendRule(o.b, a.Rule, a.FiredTimes, ev)
+		o.b = appendRule(o.b, r, fired, ev)
 	}
-	for _, d := range ev.Dynamic {
-		o.str(d.Name, d.Value)
-	}
+	appendDynamic(&o, ev)
 	o.name("decoder")
 	o.b = appendDecoder(o.b, ev)
 	o.str("full_log", ev.FullLog)

@@ -25,10 +25,10 @@ type Findings interface {
 	Apply(ev *event.Event) error
 }
 
-// Recorder takes what came of an event, in order, on one goroutine. a and extra are nil when there is no alert; extra is a statistical
-// alert that comes before a. Idle is called when no event waits, so that buffered output can be written.
+// Recorder takes what came of an event, in order, on one goroutine. The outcome is only lent. Idle is called when no event waits, so that
+// buffered output can be written.
 type Recorder interface {
-	Record(ev *event.Event, a, extra *event.Alert)
+	Record(ev *event.Event, out *rules.Outcome)
 	Idle(now time.Time)
 }
 
@@ -259,7 +259,7 @@ func (s *stage) process(ev *event.Event, pr *rules.Prepared) {
 	if out.Alert != nil {
 		p.alerts.Add(1)
 	}
-	p.o.Recorder.Record(ev, out.Alert, out.Extra)
+	p.o.Recorder.Record(ev, &out)
 }
 
 // decode lets the store of an event's kind decode it.

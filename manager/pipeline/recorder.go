@@ -7,6 +7,7 @@ import (
 	"github.com/vedette-hids/vedette/internal/olog"
 	"github.com/vedette-hids/vedette/manager/alert"
 	"github.com/vedette-hids/vedette/manager/output"
+	"github.com/vedette-hids/vedette/rules"
 )
 
 // Logs is the Recorder of a manager: it writes alerts, archives and the firewall log, offers alerts to the sinks and hands them to the
@@ -23,29 +24,27 @@ type Logs struct {
 	FirewallLog bool
 
 	text, json, archive, archiveJSON, firewall []byte
-	hour                                       int64
+	rolled                                     int64 // second of the last look at the date
 }
 
-// flushSize is how many bytes may gather before they are written.
-const flushSize = 256 << 10
+// Bytes that may gather before they are written, and that are kept when they cannot be written (a full disk).
+const (
+	flushSize = 256 << 10
+	keepSize  = 16 << 20
+)
 
 // Record implements Recorder.
-func (l *Logs) Record(ev *event.Event, a, extra *event.Alert) {
-	if hour := ev.Received.Unix() / 3600; hour != l.hour {
-		l.hour = hour
-		l.flush()
-		l.check(l.Files.Roll(ev.Received))
+func (l *Logs) Record(ev *event.Event, out *rules.Outcome) {
+	l.roll(ev.Received)
+	if out.Extra != nil {
+		l.write(out.Extra)
+		l.offer(out.Extra)
 	}
-	if extra != nil {
-		l.write(extra)
-	}
-	if a != nil {
+	if a := out.Alert; a != nil {
 		if a.Rule.Log {
 			l.write(a)
 		}
-		for _, s := range l.Sinks {
-			s.Offer(a)
-		}
+		l.offer(a)
 		if l.Respond != nil {
 			l.Respond(a)
 		}
@@ -54,12 +53,16 @@ func (l *Logs) Record(ev *event.Event, a, extra *event.Alert) {
 		l.archive = alert.AppendArchive(l.archive, ev)
 	}
 	if l.ArchiveJSON {
-		l.archiveJSON = append(alert.AppendArchiveJSON(l.archiveJSON, ev, a), '\n')
+		var r *event.Rule
+		if out.Rule != nil && out.Rule.Level > 0 {
+			r = &out.Rule.Rule
+		}
+		l.archiveJSON = append(alert.AppendArchiveJSON(l.archiveJSON, ev, r, out.Fired), '\n')
 	}
 	if l.FirewallLog && ev.Type == event.TypeFirewall {
 		l.firewall = alert.AppendFirewall(l.firewall, ev)
 	}
-	if len(l.text)+len(l.json)+len(l.archive)+len(l.archiveJSON) > flushSize {
+	if len(l.text)+len(l.json)+len(l.archive)+len(l.archiveJSON)+len(l.firewall) > flushSize {
 		l.flush()
 	}
 }
@@ -75,18 +78,47 @@ func (l *Logs) write(a *event.Alert) {
 	}
 }
 
-// Idle implements Recorder.
-func (l *Logs) Idle(time.Time) { l.flush() }
+func (l *Logs) offer(a *event.Alert) {
+	for _, s := range l.Sinks {
+		s.Offer(a)
+	}
+}
+
+// roll opens the files of the next day when it begins; what was gathered belongs to the day before.
+func (l *Logs) roll(now time.Time) {
+	if s := now.Unix(); s != l.rolled {
+		l.rolled = s
+		if l.Files.Due(now) {
+			l.flush()
+			l.check(l.Files.Roll(now))
+		}
+	}
+}
+
+// Idle implements Recorder. It changes the day too, so that the ended day's files can be closed although nothing happens.
+func (l *Logs) Idle(now time.Time) {
+	l.roll(now)
+	l.flush()
+}
 
 func (l *Logs) flush() {
 	for _, w := range []struct {
 		kind alert.Kind
 		buf  *[]byte
 	}{{alert.Alerts, &l.text}, {alert.AlertsJSON, &l.json}, {alert.Archives, &l.archive}, {alert.ArchivesJSON, &l.archiveJSON}, {alert.Firewall, &l.firewall}} {
-		if len(*w.buf) > 0 {
-			l.check(l.Files.Write(w.kind, *w.buf))
-			*w.buf = (*w.buf)[:0]
+		if len(*w.buf) == 0 {
+			continue
 		}
+		n, err := l.Files.Write(w.kind, *w.buf)
+		l.check(err)
+		if err != nil && len(*w.buf)-n <= keepSize {
+			*w.buf = append((*w.buf)[:0], (*w.buf)[n:]...)
+			continue
+		}
+		if err != nil {
+			l.Log.Error("%d bytes of %s lost: they cannot be written and no more can be kept.", len(*w.buf)-n, w.kind)
+		}
+		*w.buf = (*w.buf)[:0]
 	}
 }
 

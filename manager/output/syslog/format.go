@@ -27,6 +27,7 @@ type view struct {
 	size, owner, group, perm         string
 	msg                              string
 	hasMsg                           bool
+	exact                            bool
 }
 
 // integrity lists the lines of a composed integrity text that become fields of their own.
@@ -44,10 +45,10 @@ var integrity = []struct {
 	{"Permissions changed from ", func(v *view) *string { return &v.perm }},
 }
 
-func newView(a *event.Alert, host string) *view {
+func newView(a *event.Alert, host string, exact bool) *view {
 	ev := a.Event
 	f := &ev.Fields
-	v := &view{a: a, host: host, hl: string(alert.AppendHL(nil, ev)), groups: " " + a.Rule.Groups,
+	v := &view{a: a, host: host, exact: exact, hl: string(alert.AppendHL(nil, ev)), groups: " " + a.Rule.Groups,
 		srcIP: f.Value(event.SrcIP), dstIP: f.Value(event.DstIP), user: f.Value(event.DstUser)}
 	v.srcPort, _ = strconv.Atoi(f.Value(event.SrcPort))
 	v.dstPort, _ = strconv.Atoi(f.Value(event.DstPort))
@@ -65,8 +66,9 @@ func newView(a *event.Alert, host string) *view {
 		lines = lines[:maxLines]
 	}
 	v.msg, v.hasMsg = strings.Join(lines, "\n"), len(lines) > 0
-	if ev.Kind == event.KindSyscheck && strings.HasPrefix(ev.FullLog, "Integrity checksum changed for: '") && ev.File != nil {
-		v.file = ev.File.Path
+	if name, ok := strings.CutPrefix(ev.FullLog, "Integrity checksum changed for: '"); ok && ev.Kind == event.KindSyscheck {
+		name, _, _ = strings.Cut(name, "\n")
+		v.file = strings.TrimSuffix(name, "'")
 	}
 	return v
 }
@@ -89,8 +91,18 @@ func cut(s string, n int) string {
 	return s
 }
 
-// shown reports whether an optional text is written: "(none)" is not.
-func shown(s string) bool { return s != "" && s != "(none)" }
+// shown reports whether an optional text is written: "(none)" is not. OSSEC leaves out much more, because it looks at five bytes
+// only ("anna"); that is what exact restores.
+func (v *view) shown(s string) bool {
+	if s == "" || !v.exact {
+		return s != "" && s != "(none)"
+	}
+	var b [5]byte
+	copy(b[:], s)
+	return !(b[1] == 'n' && b[2] == 'n' ||
+		b[0] == '(' && (b[1] == 'n' || b[4] == 'k') ||
+		b[1] == 'u' && b[2] == 'o' && (b[0] == 'u' || b[4] == 'k'))
+}
 
 // appendTime appends "Oct  5 08:09:16": the alert's time, day padded with a blank.
 func appendTime(b []byte, epoch int64) []byte {
@@ -120,7 +132,7 @@ func formatDefault(v *view) []byte {
 		{"Size changed: from ", v.size}, {"User ownership: was ", v.owner}, {"Group ownership: was ", v.group},
 		{"Permissions changed: from ", v.perm},
 	} {
-		if shown(f.value) {
+		if v.shown(f.value) {
 			b = cat(b, " ", f.label, f.value, ";")
 		}
 	}
@@ -130,7 +142,7 @@ func formatDefault(v *view) []byte {
 // appendMsg appends the message field within the room that is left (section 9.7).
 func appendMsg(b []byte, before, after string, v *view) []byte {
 	room, literal := maxPayload+1-len(b), len(before)+len(after)
-	if !v.hasMsg || !shown(v.msg) || room <= literal || room-literal <= 3 {
+	if !v.hasMsg || !v.shown(v.msg) || room <= literal || room-literal <= 3 {
 		return b
 	}
 	msg := v.msg
@@ -159,7 +171,7 @@ func formatCEF(v *view, version string) []byte {
 	b = num(b, min(v.a.Rule.Level, 10))
 	b = cat(b, "|dvc=", cefExtension.Replace(v.host), " cs1Label=Location cs1=", cefExtension.Replace(v.hl))
 	opt := func(label, value string) {
-		if shown(value) {
+		if v.shown(value) {
 			b = cat(b, label, value)
 		}
 	}
@@ -236,7 +248,7 @@ func formatSplunk(v *view) []byte {
 	b = num(append(b, " id="...), v.a.Rule.ID)
 	b = cat(b, ` description="`, v.a.Rule.Description, `" component="`, v.hl, `",`)
 	opt := func(name, value string) bool {
-		if !shown(value) {
+		if !v.shown(value) {
 			return false
 		}
 		b = cat(b, " ", name, `="`, value, `",`)

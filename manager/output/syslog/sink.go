@@ -26,6 +26,7 @@ const dialTimeout = 10 * time.Second
 type Options struct {
 	Hostname string // full host name; cut at the first dot unless use_fqdn
 	Version  string // product version in CEF headers
+	Exact    bool   // leave out the optional texts that OSSEC leaves out by mistake (ossec_exact)
 	Log      *olog.Log
 }
 
@@ -92,7 +93,7 @@ func (s *Sink) Wants(a *event.Alert) bool {
 
 // Format gives the message of an alert as it goes into a UDP packet.
 func (s *Sink) Format(a *event.Alert) []byte {
-	v := newView(a, s.host)
+	v := newView(a, s.host, s.opts.Exact)
 	switch s.cfg.Format {
 	case "cef":
 		return formatCEF(v, s.opts.Version)
