@@ -1,0 +1,5 @@
+//go:build !linux
+
+package rootcheck
+
+func promiscuousInterfaces() ([]promiscuous, error) { return nil, nil }

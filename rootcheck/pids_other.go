@@ -1,0 +1,5 @@
+//go:build !linux
+
+package rootcheck
+
+func newKernel(string) kernel { return nil }
