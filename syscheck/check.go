@@ -3,6 +3,7 @@ package syscheck
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"sync/atomic"
 	"time"
 
@@ -41,7 +42,8 @@ func (w *worker) check(ctx context.Context, path string, forward bool) (outcome,
 	m := w.m
 	defer m.lock(path).Unlock()
 	old, known := m.store.get(path)
-	info, err := lstat(path)
+	r := m.rootOf(path)
+	info, err := lstatBelow(r, path)
 	if err != nil && !gone(err) {
 		m.log.Text("Error accessing '%s'.", path)
 		return outcomeFailed, nil
@@ -52,7 +54,6 @@ func (w *worker) check(ctx context.Context, path string, forward bool) (outcome,
 		}
 		return outcomeDeleted, m.deleted(ctx, path)
 	}
-	r := m.rootOf(path)
 	if r == nil || !known && m.ignore.match(path) {
 		return outcomeNone, nil
 	}
@@ -64,6 +65,21 @@ func (w *worker) check(ctx context.Context, path string, forward bool) (outcome,
 		return outcomeNone, nil
 	}
 	return w.compare(ctx, r, path, &info, target, &old, known, forward)
+}
+
+// lstatBelow is lstat, but a path that leads through a symbolic link below the root does not exist: a walk would not come by it, though the
+// system finds a file there.
+func lstatBelow(r *root, path string) (fileInfo, error) {
+	info, err := lstat(path)
+	if err != nil && gone(err) || r == nil || path == r.path {
+		return info, err
+	}
+	for dir, _ := split(path); len(dir) > len(r.path); dir, _ = split(dir) {
+		if up, uerr := lstat(dir); uerr == nil && up.kind != kindDir || uerr != nil && gone(uerr) {
+			return fileInfo{}, fs.ErrNotExist
+		}
+	}
+	return info, err
 }
 
 // linkTarget looks at what a symbolic link leads to; nil if path is no link or leads nowhere.

@@ -1,10 +1,7 @@
 package syscheck
 
 import (
-	"cmp"
 	"encoding/binary"
-	"slices"
-	"strings"
 
 	"github.com/vedette-hids/vedette/syscheck/sum"
 )
@@ -13,21 +10,6 @@ func fileKeyBytes(dir uint64, name string) []byte {
 	k := make([]byte, 8, 8+len(name))
 	binary.BigEndian.PutUint64(k, dir)
 	return append(k, name...)
-}
-
-// sortedKeys orders changes as they lie in the file, which makes a batch several times faster.
-func sortedKeys(m map[fileKey]*entry) []fileKey {
-	keys := make([]fileKey, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.SortFunc(keys, func(a, b fileKey) int {
-		if c := cmp.Compare(a.dir, b.dir); c != 0 {
-			return c
-		}
-		return strings.Compare(a.name, b.name)
-	})
-	return keys
 }
 
 const (

@@ -3,6 +3,7 @@ package syscheck
 import (
 	"errors"
 	"io"
+	"io/fs"
 
 	"golang.org/x/sys/unix"
 )
@@ -126,7 +127,7 @@ func network(path string) bool {
 }
 
 // gone reports whether an error means that the path does not exist.
-func gone(err error) bool { return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) }
+func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) }
 
 // replaced reports whether an error of openContent means that something else took the place of a regular file.
 func replaced(err error) bool { return errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) }

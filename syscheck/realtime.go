@@ -359,9 +359,9 @@ func (rt *realtime) noticed(batch []duePath) {
 // appearance handles one path according to what is there now.
 func (p *pass) appearance(ctx context.Context, d duePath) error {
 	m := p.m
-	info, err := lstat(d.path)
+	info, err := lstatBelow(m.rootAbove(d.path), d.path)
 	isDir := err == nil && info.kind == kindDir
-	if !isDir && m.store.dir(d.path) != 0 && (err == nil || gone(err)) { // a known directory that is gone
+	if !isDir && (err == nil || gone(err)) && m.store.hasTree(d.path) { // a known directory that is gone
 		if err := p.lost(ctx, d.path); err != nil {
 			return err
 		}
@@ -378,6 +378,16 @@ func (p *pass) appearance(ctx context.Context, d duePath) error {
 		}
 		if err := p.walk(ctx, r, d.path); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// rootAbove finds a root that path lies below.
+func (m *Monitor) rootAbove(path string) *root {
+	for _, r := range m.roots {
+		if within(path, r.path) {
+			return r
 		}
 	}
 	return nil

@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,21 +32,17 @@ const (
 	dropEvery    = 4 << 20 // bytes read through the mapping before its pages are handed back
 )
 
-// store is the agent's baseline: path → entry. Changes are collected in memory and written in batches; a reader sees them at once
-// through get, and after flush through entries. Safe for concurrent use.
+// store is the agent's baseline: path → entry. Changes are collected in memory and written in batches; readers see
+// them at once. Safe for concurrent use.
 type store struct {
 	mu      sync.Mutex
 	db      *bolt.DB
-	last    uint64            // highest directory number
-	dirs    map[string]uint64 // pending: new directories; 0 = removed
-	files   map[fileKey]*entry
-	oldDirs map[string]uint64 // small cache of numbers in the file
+	last    uint64                       // highest directory number
+	dirs    map[string]uint64            // pending: new directories; 0 = removed
+	files   map[uint64]map[string]*entry // pending: directory number → name → entry; nil = removed
+	changes int                          // number of pending entries
+	oldDirs map[string]uint64            // small cache of numbers in the file
 	read    int
-}
-
-type fileKey struct {
-	dir  uint64
-	name string
 }
 
 // errLocked says that another process has the baseline open.
@@ -98,7 +97,8 @@ func tryOpen(path string) (s *store, err error) {
 
 func (s *store) reset() {
 	s.dirs = map[string]uint64{}
-	s.files = map[fileKey]*entry{}
+	s.files = map[uint64]map[string]*entry{}
+	s.changes = 0
 }
 
 // prepare makes the buckets and finds the highest directory number.
@@ -179,7 +179,7 @@ func (s *store) get(path string) (e entry, ok bool) {
 	if n == 0 {
 		return entry{}, false
 	}
-	if p, pending := s.files[fileKey{n, name}]; pending {
+	if p, pending := s.files[n][name]; pending {
 		if p == nil {
 			return entry{}, false
 		}
@@ -198,7 +198,7 @@ func (s *store) put(path string, e *entry) error {
 	dir, name := split(path)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.files[fileKey{s.ensureLocked(dir), name}] = e
+	s.set(s.ensureLocked(dir), name, e)
 	return s.flushIfFull()
 }
 
@@ -208,22 +208,47 @@ func (s *store) remove(path string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := s.dirLocked(dir); n != 0 {
-		s.files[fileKey{n, name}] = nil
+		s.set(n, name, nil)
 	}
 	return s.flushIfFull()
 }
 
-// removeDir forgets a directory that has no files left.
+func (s *store) set(dir uint64, name string, e *entry) {
+	m := s.files[dir]
+	if m == nil {
+		m = map[string]*entry{}
+		s.files[dir] = m
+	}
+	m[name] = e
+	s.changes++
+}
+
+// removeDir forgets a directory unless it still has files.
 func (s *store) removeDir(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.dirLocked(path) != 0 {
+	n := s.dirLocked(path)
+	if n == 0 {
+		return
+	}
+	empty := true
+	for _, e := range s.files[n] {
+		empty = empty && e == nil
+	}
+	prefix := fileKeyBytes(n, "")
+	s.view(func(tx *bolt.Tx) {
+		c := tx.Bucket(bucketFiles).Cursor()
+		for k, _ := c.Seek(prefix); empty && k != nil && bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+			_, empty = s.files[n][string(k[8:])] // the pending entries of n are removals here
+		}
+	})
+	if empty {
 		s.dirs[path] = 0
 	}
 }
 
 func (s *store) flushIfFull() error {
-	if len(s.files)+len(s.dirs) < maxPending {
+	if s.changes+len(s.dirs) < maxPending {
 		return nil
 	}
 	return s.flushLocked()
@@ -237,7 +262,7 @@ func (s *store) flush() error {
 }
 
 func (s *store) flushLocked() error {
-	if len(s.files) == 0 && len(s.dirs) == 0 {
+	if s.changes == 0 && len(s.dirs) == 0 {
 		return nil
 	}
 	if err := s.db.Update(s.write); err != nil {
@@ -265,16 +290,18 @@ func (s *store) write(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	for _, k := range sortedKeys(s.files) {
-		key, e := fileKeyBytes(k.dir, k.name), s.files[k]
-		if e == nil {
-			if err := files.Delete(key); err != nil {
+	for _, n := range slices.Sorted(maps.Keys(s.files)) { // in the order of the file, which makes a batch several times faster
+		for _, name := range slices.Sorted(maps.Keys(s.files[n])) {
+			key, e := fileKeyBytes(n, name), s.files[n][name]
+			if e == nil {
+				if err := files.Delete(key); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := files.Put(key, e.encode(make([]byte, 0, 144))); err != nil {
 				return err
 			}
-			continue
-		}
-		if err := files.Put(key, e.encode(make([]byte, 0, 144))); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -297,9 +324,12 @@ type named struct {
 	entry
 }
 
-// entries appends to list up to limit entries of directory n as they are in the file, ordered by name, beginning with from; next is
-// the name to go on with, "" at the end.
+// entries appends to list up to limit entries of directory n and what is pending between them, ordered by name, beginning with from;
+// next is the name to go on with, "" at the end.
 func (s *store) entries(list []named, n uint64, from string, limit int) (_ []named, next string) {
+	s.mu.Lock()
+	pending := maps.Clone(s.files[n]) // before the file is read: what is flushed in between is seen twice, not never
+	s.mu.Unlock()
 	prefix := binary.BigEndian.AppendUint64(nil, n)
 	size := 0
 	s.view(func(tx *bolt.Tx) { // must not take s.mu: a writer that holds it may wait for readers
@@ -321,33 +351,92 @@ func (s *store) entries(list []named, n uint64, from string, limit int) (_ []nam
 	if s.read += size; s.read > dropEvery {
 		s.drop()
 	}
-	return list, next
+	return overlay(list, pending, from, next), next
 }
 
-// children lists the names of the known directories directly below dir. It sees what is in the file; call flush first where pending
-// directories matter.
+// overlay puts the pending entries from name from up to (not including) next into list.
+func overlay(list []named, pending map[string]*entry, from, next string) []named {
+	if len(pending) == 0 {
+		return list
+	}
+	list = slices.DeleteFunc(list, func(e named) bool { _, ok := pending[e.name]; return ok })
+	for name, e := range pending {
+		if e != nil && name >= from && (next == "" || name < next) {
+			list = append(list, named{name, *e})
+		}
+	}
+	slices.SortFunc(list, func(a, b named) int { return strings.Compare(a.name, b.name) })
+	return list
+}
+
+// hasTree reports whether the baseline knows path as a directory, or a directory below it.
+func (s *store) hasTree(path string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dirLocked(path) != 0 {
+		return true
+	}
+	for dir, n := range s.dirs {
+		if n != 0 && within(dir, path) {
+			return true
+		}
+	}
+	found := false
+	prefix := []byte(join(path, ""))
+	s.view(func(tx *bolt.Tx) {
+		k, _ := tx.Bucket(bucketDirs).Cursor().Seek(prefix)
+		found = bytes.HasPrefix(k, prefix)
+	})
+	return found
+}
+
+// children lists the names directly below dir that lead to known directories.
 func (s *store) children(dir string) (names []string) {
 	prefix := []byte(join(dir, ""))
+	for _, path := range s.pendingDirs() {
+		if rest, ok := strings.CutPrefix(path, string(prefix)); ok && rest != "" {
+			name, _, _ := strings.Cut(rest, "/")
+			names = append(names, name)
+		}
+	}
 	s.view(func(tx *bolt.Tx) {
 		c := tx.Bucket(bucketDirs).Cursor()
 		for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); {
-			rest := k[len(prefix):]
-			if i := bytes.IndexByte(rest, '/'); i >= 0 { // below a child: go on after its subtree
-				k, _ = c.Seek(append(append([]byte{}, k[:len(prefix)+i]...), '/'+1))
-				continue
+			name, _, deeper := bytes.Cut(k[len(prefix):], []byte{'/'})
+			if len(name) > 0 {
+				names = append(names, string(name))
 			}
-			if len(rest) > 0 {
-				names = append(names, string(rest))
+			if deeper { // go on after the child's subtree
+				k, _ = c.Seek(append(append(slices.Clone(prefix), name...), '/'+1))
+				continue
 			}
 			k, _ = c.Next()
 		}
 	})
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
-// below lists dir and every known directory below it, parents first. It sees what is in the file, as children does.
+// pendingDirs lists the directories that are not in the file yet.
+func (s *store) pendingDirs() (list []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for path, n := range s.dirs {
+		if n != 0 {
+			list = append(list, path)
+		}
+	}
+	return list
+}
+
+// below lists dir and every known directory below it.
 func (s *store) below(dir string) (dirs []string) {
 	prefix := []byte(join(dir, ""))
+	for _, path := range s.pendingDirs() {
+		if within(path, dir) {
+			dirs = append(dirs, path)
+		}
+	}
 	s.view(func(tx *bolt.Tx) {
 		b := tx.Bucket(bucketDirs)
 		if dir != "/" && b.Get([]byte(dir)) != nil {
@@ -358,7 +447,8 @@ func (s *store) below(dir string) (dirs []string) {
 			dirs = append(dirs, string(k))
 		}
 	})
-	return dirs
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
 }
 
 // count gives the number of files in the baseline, as far as it is written.

@@ -352,9 +352,6 @@ func (p *pass) lostDirs(ctx context.Context, dir string, present []string) error
 // lost hands over all files known at and below a directory that is gone.
 func (p *pass) lost(ctx context.Context, dir string) error {
 	m := p.m
-	if err := m.store.flush(); err != nil {
-		return err
-	}
 	for _, d := range m.store.below(dir) {
 		known := newEntryReader(m.store, d)
 		for k := known.peek(); k != nil; k = known.peek() {
