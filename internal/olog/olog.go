@@ -67,6 +67,13 @@ func (l *Logger) Prog(name string) *Log {
 	return &Log{l: l, prog: name}
 }
 
+// Line writes a text that has its program name already.
+func (l *Logger) Line(text string) {
+	if l != nil {
+		l.write(text)
+	}
+}
+
 func (l *Logger) write(text string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -31,7 +31,6 @@ const extra = `
   </global>
   <syscheck>
     <directories check_all="yes" realtime="yes" report_changes="yes">%[1]s/demo/etc</directories>
-    <alert_new_files>yes</alert_new_files>
   </syscheck>
   <localfile>
     <log_format>syslog</log_format>

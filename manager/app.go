@@ -1,0 +1,431 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/vedette-hids/vedette/activeresponse"
+	"github.com/vedette-hids/vedette/activeresponse/protect"
+	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/atomicfile"
+	"github.com/vedette-hids/vedette/internal/olog"
+	"github.com/vedette-hids/vedette/internal/supervise"
+	"github.com/vedette-hids/vedette/internal/version"
+	"github.com/vedette-hids/vedette/keys"
+	"github.com/vedette-hids/vedette/manager/alert"
+	"github.com/vedette-hids/vedette/manager/fleet"
+	"github.com/vedette-hids/vedette/manager/listen"
+	"github.com/vedette-hids/vedette/manager/output"
+	"github.com/vedette-hids/vedette/manager/output/syslog"
+	"github.com/vedette-hids/vedette/manager/pipeline"
+	"github.com/vedette-hids/vedette/rootcheck/findings"
+	"github.com/vedette-hids/vedette/rules"
+	"github.com/vedette-hids/vedette/syscheck/baseline"
+)
+
+// Options of New.
+type Options struct {
+	Root   string // install root
+	Config string // path of ossec.conf; "" = etc/ossec.conf below Root
+	Log    *olog.Logger
+	// Local takes commands for the manager's own host; nil = it has no host component. It must not block.
+	Local func(c event.Command)
+}
+
+// App is one manager. New checks everything and binds every socket, Run works, and both leave nothing behind when they end.
+type App struct {
+	o        Options
+	cfg      *config.Config
+	internal *config.Options
+	log      *olog.Log // of ossec-analysisd
+	remote   *olog.Log // of ossec-remoted
+
+	ruleset  *rules.Ruleset
+	pipe     *pipeline.Pipeline
+	decider  *activeresponse.Decider
+	keys     *keys.Store
+	counters *keys.Counters
+	fleet    *fleet.Fleet
+	secure   *listen.Server // nil: no secure <remote>
+	syslog   *listen.Syslog // nil: no syslog <remote>
+	queue    *listen.LocalQueue
+	sinks    []*output.Runner
+	protect  *protect.Host
+
+	cleanups []cleanup
+}
+
+// cleanup undoes one step of the start.
+type cleanup struct {
+	name string
+	do   func() error
+}
+
+// onStop registers what undoes a step; the last one is undone first.
+func (a *App) onStop(name string, do func() error) {
+	a.cleanups = append(a.cleanups, cleanup{name, do})
+}
+
+func (a *App) unwind() {
+	for i := len(a.cleanups) - 1; i >= 0; i-- {
+		if err := a.cleanups[i].do(); err != nil {
+			a.log.Error("closing %s: %v", a.cleanups[i].name, err)
+		}
+	}
+	a.cleanups = nil
+}
+
+// New reads the configuration and starts everything up to the point where events can flow. All problems of all files come back in one
+// error, a line each; nothing stays bound or open then.
+func New(ctx context.Context, o Options) (*App, error) {
+	if o.Config == "" {
+		o.Config = filepath.Join(o.Root, "etc", "ossec.conf")
+	}
+	a := &App{o: o, log: o.Log.Prog("ossec-analysisd"), remote: o.Log.Prog("ossec-remoted")}
+	l, problems := load(o.Root, o.Config)
+	for _, p := range problems.Warnings() {
+		a.log.Text("%s", p.Error())
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	a.cfg, a.internal, a.ruleset, a.keys = l.cfg, l.internal, l.ruleset, l.keys
+	a.report(l)
+	if err := a.start(ctx); err != nil {
+		a.unwind()
+		return nil, err
+	}
+	return a, nil
+}
+
+// Check reads the whole configuration of a manager without starting anything; it writes ar.conf, as the test mode of OSSEC does.
+func Check(root, path string) config.Problems {
+	if path == "" {
+		path = filepath.Join(root, "etc", "ossec.conf")
+	}
+	l, problems := load(root, path)
+	if problems.Err() == nil {
+		if err := writeARConf(root, l.cfg); err != nil {
+			problems = append(problems, config.Problem{Text: "ERROR: " + err.Error()})
+		}
+	}
+	return problems
+}
+
+// Config is the configuration in use.
+func (a *App) Config() *config.Config { return a.cfg }
+
+// Internal are the internal options in use.
+func (a *App) Internal() *config.Options { return a.internal }
+
+// report logs what was loaded, in OSSEC's words.
+func (a *App) report(l loaded) {
+	for _, f := range l.cfg.Rules.Decoders {
+		a.log.Info("Reading decoder file %s.", f)
+	}
+	for _, f := range l.cfg.Rules.Rules {
+		a.log.Info("Reading rules file: '%s'", filepath.Base(f))
+	}
+	for _, f := range l.cfg.Rules.Lists {
+		a.log.Info("Reading loading the lists file: '%s'", f)
+	}
+	a.log.Info("Total rules enabled: '%d'", l.ruleset.Len())
+	for _, ip := range l.cfg.Global.AllowIPs {
+		a.log.Info("Allow listing IP: '%s'", ip.Text)
+	}
+	if n := len(l.cfg.Global.AllowIPs); n == 0 {
+		a.log.Info("No IP in the allow list for active response.")
+	} else {
+		a.log.Info("%d IPs in the allow list for active response.", n)
+	}
+}
+
+// start opens stores and sockets, in the order in which events will meet them backwards: what receives is ready before what sends.
+func (a *App) start(ctx context.Context) error {
+	if err := writeARConf(a.o.Root, a.cfg); err != nil {
+		return err
+	}
+	recorder, err := a.outputs()
+	if err != nil {
+		return err
+	}
+	if err := a.analysis(recorder); err != nil {
+		return err
+	}
+	return a.listeners(ctx)
+}
+
+func writeARConf(root string, cfg *config.Config) error {
+	path := filepath.Join(root, "etc", "shared", "ar.conf")
+	text := config.ARConf(cfg)
+	if old, err := os.ReadFile(path); err == nil && string(old) == string(text) {
+		return nil
+	}
+	if err := atomicfile.Write(path, text, 0o440); err != nil {
+		return fmt.Errorf("writing the list of active responses: %w", err)
+	}
+	return nil
+}
+
+// hostNames gives the full name of this host and its first label.
+func hostNames() (full, short string) {
+	full, err := os.Hostname()
+	if err != nil || full == "" {
+		full = "localhost"
+	}
+	short, _, _ = strings.Cut(full, ".")
+	return full, short
+}
+
+func (a *App) outputs() (*pipeline.Logs, error) {
+	g := &a.cfg.Global
+	files, err := alert.OpenFiles(a.o.Root, alert.Options{AlertsJSON: g.JSONOut, ArchivesJSON: g.LogAllJSON}, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	a.onStop("alert files", files.Close)
+	full, _ := hostNames()
+	log := a.o.Log.Prog("ossec-csyslogd")
+	for _, c := range a.cfg.SyslogOutputs {
+		s, err := syslog.New(c, syslog.Options{Hostname: full, Version: version.Compat, Log: log})
+		if err != nil {
+			return nil, err
+		}
+		a.sinks = append(a.sinks, output.NewRunner(s, log))
+	}
+	a.protect = protect.NewHost(protect.Gather)
+	a.decider = activeresponse.NewDecider(a.cfg, activeresponse.DeciderOptions{Host: a.protect, Log: a.log})
+	return &pipeline.Logs{
+		Files: files, Sinks: a.sinks, Respond: a.respond, Log: a.log, Custom: g.CustomAlertOutput,
+		ArchiveText: g.LogAll, ArchiveJSON: g.LogAllJSON, FirewallLog: a.internal.Bool("analysisd.log_fw"),
+	}, nil
+}
+
+func (a *App) analysis(recorder *pipeline.Logs) error {
+	_, short := hostNames()
+	stores, hostinfo, err := ruleStores(a.o.Root, a.internal, a.log)
+	if err != nil {
+		return err
+	}
+	fim, err := baseline.Open(filepath.Join(a.o.Root, "queue", "syscheck"), baselineOptions(a.cfg, a.log))
+	if err != nil {
+		return fmt.Errorf("opening the integrity baseline: %w", err)
+	}
+	a.onStop("integrity baseline", fim.Close)
+	state := rules.NewState(a.ruleset, stores)
+	a.pipe = pipeline.New(pipeline.Options{
+		Ruleset: a.ruleset, State: state, FIM: fim, Findings: findings.Open(filepath.Join(a.o.Root, "queue", "rootcheck")),
+		Hostinfo: hostinfo, Recorder: recorder, Log: a.log, LocalHost: short,
+	})
+	return nil
+}
+
+func (a *App) listeners(ctx context.Context) error {
+	var err error
+	a.counters, err = keys.OpenCounters(filepath.Join(a.o.Root, "queue", "rids"),
+		keys.CountersOptions{Manager: true, NoVerify: !a.internal.Bool("remoted.verify_msg_id")})
+	if err != nil {
+		return err
+	}
+	a.onStop("message counters", a.counters.Close)
+	a.queue, err = listen.NewLocalQueue(listen.LocalOptions{Path: filepath.Join(a.o.Root, "queue", "ossec", "queue"), Deliver: a.deliver, Log: a.log})
+	if err != nil {
+		return err
+	}
+	a.onStop("local queue", func() error { a.queue.Close(); return nil })
+	a.fleet, err = fleet.New(fleet.Options{
+		Root: a.o.Root, Keys: a.keys, Forget: a.counters.Forget, Deliver: a.deliver, Log: a.o.Log, ARQueue: true,
+		Interval: time.Duration(a.internal.Int("monitord.notify_time")) * time.Second,
+	})
+	if err != nil {
+		return err
+	}
+	a.secure, err = listen.New(ctx, listen.Options{
+		Remotes: a.cfg.Remotes, Keys: a.keys, Counters: a.counters, Deliver: a.deliver, Control: a.fleet, Refresh: a.fleet.Refresh, Log: a.remote,
+	})
+	switch {
+	case errors.Is(err, listen.ErrNoRemote):
+	case err != nil:
+		return err
+	default:
+		a.fleet.Attach(a.secure)
+		a.onStop("secure listener", func() error { a.secure.Close(); return nil })
+	}
+	a.syslog, err = listen.NewSyslog(ctx, listen.SyslogOptions{Remotes: a.cfg.Remotes, Deliver: a.deliver, Log: a.remote})
+	if err != nil && !errors.Is(err, listen.ErrNoSyslog) {
+		return err
+	}
+	return nil
+}
+
+func (a *App) deliver(ctx context.Context, ev *event.Event) {
+	if err := a.pipe.Submit(ctx, ev); err != nil && ctx.Err() == nil {
+		a.log.Every("submit", time.Minute).Error("event of %s lost: %v", ev.Location, err)
+	}
+}
+
+// Local is where the manager's own host component sends its messages.
+func (a *App) Local() event.Sink {
+	return event.SinkFunc(func(ctx context.Context, m event.Message) error {
+		return a.pipe.Submit(ctx, event.NewEvent(m, nil, time.Now()))
+	})
+}
+
+// Run works until ctx ends: first nothing more is taken in, then what was taken in is analysed, written and forwarded.
+func (a *App) Run(ctx context.Context) error {
+	defer a.unwind()
+	// Receivers end with ctx; the pipeline ends when they have, the outputs when the pipeline has.
+	analysis, endAnalysis := context.WithCancel(context.WithoutCancel(ctx))
+	defer endAnalysis()
+	outputs, endOutputs := context.WithCancel(context.WithoutCancel(ctx))
+	defer endOutputs()
+	pipeDone, sinksDone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(pipeDone)
+		supervise.Run(analysis, a.log, supervise.Part{Name: "analysis", Run: a.pipe.Run})
+	}()
+	go func() {
+		defer close(sinksDone)
+		var parts []supervise.Part
+		for _, s := range a.sinks {
+			parts = append(parts, supervise.Part{Name: s.Name(), Run: func(ctx context.Context) error { return s.Run(ctx, sinkGrace) }})
+		}
+		supervise.Run(outputs, a.log, parts...)
+	}()
+	a.remote.Info("Started (pid: %d).", os.Getpid())
+	a.log.Info("Started (pid: %d).", os.Getpid())
+	supervise.Run(ctx, a.remote, a.receivers()...)
+	a.log.Info("Shutting down analysisd pipeline.")
+	endAnalysis()
+	<-pipeDone
+	endOutputs()
+	<-sinksDone
+	return nil
+}
+
+// sinkGrace is how long a stop waits for alerts to be forwarded.
+const sinkGrace = 5 * time.Second
+
+func (a *App) receivers() []supervise.Part {
+	parts := []supervise.Part{
+		{Name: "local queue", Run: a.queue.Run},
+		{Name: "fleet", Run: a.fleet.Run},
+		{Name: "message counters", Run: func(ctx context.Context) error { a.flushCounters(ctx); return nil }},
+		{Name: "protected addresses", Run: func(ctx context.Context) error { a.protect.Run(ctx, time.Minute); return nil }},
+		{Name: "monitor", Run: a.monitor},
+		{Name: "enrolment", Run: a.enrolment},
+	}
+	if a.secure != nil {
+		parts = append(parts, supervise.Part{Name: "secure listener", Run: a.secure.Run})
+	}
+	if a.syslog != nil {
+		parts = append(parts, supervise.Part{Name: "syslog listener", Run: a.syslog.Run})
+	}
+	return parts
+}
+
+// flushCounters stores message counters now and then; the last time is when they are closed, after the listeners have ended.
+func (a *App) flushCounters(ctx context.Context) {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := a.counters.Flush(); err != nil {
+				a.remote.Every("counters", time.Minute).Error("storing message counters: %v", err)
+			}
+			a.keys.ReleaseIdle()
+		}
+	}
+}
+
+// Reload reads the configuration anew. A bad one changes nothing and comes back as the error; a good one brings its rules, decoders and
+// lists into use at once. What needs new sockets waits for a restart.
+func (a *App) Reload(ctx context.Context) error {
+	l, problems := load(a.o.Root, a.o.Config)
+	if err := problems.Err(); err != nil {
+		return fmt.Errorf("reload refused, the old configuration stays in use:\n%w", err)
+	}
+	if err := a.pipe.Swap(ctx, l.ruleset); err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	a.log.Info("Rules reloaded, '%d' enabled.", l.ruleset.Len())
+	return nil
+}
+
+// loaded is everything that is read before anything starts.
+type loaded struct {
+	cfg      *config.Config
+	internal *config.Options
+	ruleset  *rules.Ruleset
+	keys     *keys.Store
+}
+
+// load reads all files of a manager and gathers the problems of all of them.
+func load(root, path string) (loaded, config.Problems) {
+	var l loaded
+	var all config.Problems
+	var ps config.Problems
+	l.internal, ps = config.LoadOptions(root)
+	all = append(all, ps...)
+	l.cfg, ps = config.Load(root, path)
+	all = append(all, ps.For(config.ManagerPrograms)...)
+	if l.cfg == nil {
+		return l, all
+	}
+	src, ps := rules.ReadSources(root, l.cfg.Rules)
+	all = append(all, ps...)
+	l.ruleset, ps = rules.Load(src, ruleOptions(l.cfg, l.internal))
+	all = append(all, ps...)
+	var err error
+	l.keys, err = keys.Open(filepath.Join(root, "etc", "client.keys"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		all = append(all, config.Problem{Pos: config.Position{File: filepath.Join(root, "etc", "client.keys")}, Text: "ERROR: " + err.Error()})
+	}
+	for _, p := range l.keys.Problems() {
+		all = append(all, config.Problem{Pos: config.Position{File: l.keys.Path(), Line: p.Line}, Code: p.Code, Text: p.Text,
+			Hint: "Expected: <id> <name> <ip> <key>.", Warning: p.Warning})
+	}
+	return l, all
+}
+
+// ruleOptions takes the settings of the rule engine from the configuration.
+func ruleOptions(cfg *config.Config, in *config.Options) rules.Options {
+	_, short := hostNames()
+	o := rules.DefaultOptions()
+	o.LogLevel, o.EmailLevel = cfg.Alerts.LogLevel, cfg.Alerts.EmailLevel
+	o.DefaultTimeframe = in.Int("analysisd.default_timeframe")
+	o.MemorySize = cfg.Global.MemorySize
+	o.SIDPrevMatchedMax = in.Int("analysisd.sid_prev_matched_max")
+	o.FTSListSize, o.FTSMinSizeForStr = in.Int("analysisd.fts_list_size"), in.Int("analysisd.fts_min_size_for_str")
+	o.DecoderOrderSize = in.Int("analysisd.decoder_order_size")
+	o.LogFirewall = in.Bool("analysisd.log_fw")
+	o.StatsLevel = cfg.Global.Stats
+	o.StatsPercentDiff = in.Int("analysisd.stats_percent_diff")
+	o.StatsMinDiff, o.StatsMaxDiff = in.Int("analysisd.stats_mindiff"), in.Int("analysisd.stats_maxdiff")
+	o.OssecExact = cfg.Global.OssecExact
+	o.SuppressByLocation = !cfg.Global.OssecExact
+	o.LocalHost = short
+	return o
+}
+
+// baselineOptions takes the manager's part of <syscheck> from the configuration.
+func baselineOptions(cfg *config.Config, log *olog.Log) baseline.Options {
+	o := baseline.Options{AutoIgnore: true, Log: log}
+	if s := cfg.Syscheck; s != nil {
+		o.AutoIgnore, o.AlertNewFiles, o.Ignore = s.AutoIgnore, s.AlertNewFiles, s.Ignore
+	}
+	return o
+}
+
+// Close undoes New for a manager that will not run.
+func (a *App) Close() { a.unwind() }
