@@ -153,7 +153,7 @@ func TestEveryProblemOfEveryFileIsReportedAtOnce(t *testing.T) {
 	if err == nil {
 		t.Fatal("a manager started with a broken configuration")
 	}
-	for _, want := range []string{"ossec.conf:14", "log_alert_level", "high", "local_decoder.xml:1", "Decoder 'x'", "local_rules.xml:4", "colour", "client.keys:2", "10.0.0.300"} {
+	for _, want := range []string{"ossec.conf:14", "log_alert_level", "high", "local_decoder.xml:2", "Decoder 'x', <prematch>", "local_rules.xml:4", "colour", "client.keys:2", "10.0.0.300"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not name %q:\n%v", want, err)
 		}

@@ -62,7 +62,7 @@ func (l *loader) checkShape(def *definition) bool {
 // compile compiles the patterns of a decoder into its node. Of each pair the plain form wins; the other is never compiled.
 func (l *loader) compile(def *definition, n *node) bool {
 	ok := true
-	fail := func(p string, err error) {
+	fail := func(p *piece, err error) {
 		if err != nil {
 			ok = false
 			l.patternError(def, p, err)
@@ -73,35 +73,35 @@ func (l *loader) compile(def *definition, n *node) bool {
 	case def.prematch.set:
 		n.prematch, err = compileRegex(def.prematch.text)
 		n.prematchPrefix = regexPrefix(def.prematch.text)
-		fail(def.prematch.text, err)
+		fail(&def.prematch, err)
 	case def.prematchPCRE2.set:
 		n.prematch, err = compilePCRE2(def.prematchPCRE2.text)
 		n.prematchPrefix = pcre2Prefix(def.prematchPCRE2.text)
-		fail(def.prematchPCRE2.text, err)
+		fail(&def.prematchPCRE2, err)
 	}
 	switch {
 	case def.programName.set:
 		n.program, err = pattern.CompileMatch(def.programName.text)
 		n.programPrefix = matchPrefix(def.programName.text)
-		fail(def.programName.text, err)
+		fail(&def.programName, err)
 	case def.programNamePCRE2.set:
 		n.program, err = compilePCRE2(def.programNamePCRE2.text)
 		n.programPrefix = pcre2Prefix(def.programNamePCRE2.text)
-		fail(def.programNamePCRE2.text, err)
+		fail(&def.programNamePCRE2, err)
 	}
-	src := def.regex.text
+	extract := &def.regex
 	switch def.extraction() {
 	case osRegex:
-		n.regex, err = compileRegex(src)
+		n.regex, err = compileRegex(extract.text)
 	case pcre2:
-		src = def.regexPCRE.text
-		n.regex, err = compilePCRE2(src)
+		extract = &def.regexPCRE
+		n.regex, err = compilePCRE2(extract.text)
 	default:
 		return ok
 	}
-	fail(src, err)
+	fail(extract, err)
 	if s, isPattern := n.regex.(interface{ IsShortcut() bool }); err == nil && isPattern && s.IsShortcut() {
-		l.add(def.pos, 1451, fmt.Sprintf("ERROR: Missing sub_strings on regex: '%s'.", src))
+		l.add(def.pos, 1451, fmt.Sprintf("ERROR: Missing sub_strings on regex: '%s'.", extract.text))
 		ok = false
 	}
 	if c, isPattern := n.regex.(interface{ NumCaptures() int }); err == nil && isPattern && c.NumCaptures() > l.d.opts.orderSize() {
@@ -129,12 +129,14 @@ func compilePCRE2(p string) (finder, error) {
 }
 
 // patternError reports a pattern that does not compile.
-func (l *loader) patternError(def *definition, p string, err error) {
+func (l *loader) patternError(def *definition, p *piece, err error) {
 	code, hint := pattern.CodeBad, ""
 	var pe *pattern.Error
 	if errors.As(err, &pe) {
-		code, hint = pe.Code, "Decoder '"+def.name+"': "+pe.Reason+"."
+		code, hint = pe.Code, fmt.Sprintf("Decoder '%s', <%s>: %s.", def.name, p.element, pe.Reason)
 	}
-	l.add(def.pos, 1450, fmt.Sprintf("ERROR: Syntax error on regex: '%s': %d.", p, code))
+	pos := def.pos
+	pos.Line = p.line
+	l.add(pos, 1450, fmt.Sprintf("ERROR: Syntax error on regex: '%s': %d.", p.text, code))
 	l.problems[len(l.problems)-1].Hint = hint
 }

@@ -30,11 +30,18 @@ type definition struct {
 
 // piece is the text of an element that may be repeated: the texts are joined.
 type piece struct {
-	text string
-	set  bool
+	text    string
+	set     bool
+	element string // name of the first one
+	line    int    // where it stands
 }
 
-func (p *piece) add(text string) { p.text, p.set = p.text+text, true }
+func (p *piece) add(c *xmlconf.Node) {
+	if !p.set {
+		p.element, p.line = c.Name, c.Line
+	}
+	p.text, p.set = p.text+c.Text, true
+}
 
 func (d *definition) hasParent() bool   { return d.parent.set }
 func (d *definition) hasProgram() bool  { return d.programName.set || d.programNamePCRE2.set }
@@ -95,11 +102,11 @@ func (l *loader) read(root *xmlconf.Node, pos config.Position) *definition {
 func (l *loader) element(def *definition, c *xmlconf.Node, pos config.Position) bool {
 	switch name := strings.ToLower(c.Name); {
 	case name == "parent":
-		def.parent.add(c.Text)
+		def.parent.add(c)
 	case name == "program_name":
-		def.programName.add(c.Text)
+		def.programName.add(c)
 	case name == "program_name_pcre2":
-		def.programNamePCRE2.add(c.Text)
+		def.programNamePCRE2.add(c)
 	case name == "prematch":
 		return l.patternElement(def, c, pos, &def.prematch, &def.preAt)
 	case name == "prematch_pcre2":
@@ -141,7 +148,7 @@ func (l *loader) element(def *definition, c *xmlconf.Node, pos config.Position) 
 // patternElement reads a pattern with its offset attribute; only the first piece of a repeated element may have one.
 func (l *loader) patternElement(def *definition, c *xmlconf.Node, pos config.Position, to *piece, at *offset) bool {
 	first := !to.set
-	to.add(c.Text)
+	to.add(c)
 	if len(c.Attrs) == 0 {
 		return true
 	}

@@ -42,7 +42,7 @@ func TestLoadReportsAllProblemsWithTheirPlaces(t *testing.T) {
 		t.Error("a set with errors is returned")
 	}
 	want := []string{
-		"one.xml:1: (1450): ERROR: Syntax error on regex: '(': 6.",
+		"one.xml:2: (1450): ERROR: Syntax error on regex: '(': 6.",
 		"one.xml:6: Invalid element 'colour' for decoder 'decoder'",
 		"one.xml:7: Invalid decoder type 'blue'.",
 		"two.xml:2: (1226): ERROR: Error reading XML file 'two.xml': XMLERR: End of file and some elements were not closed. (line 2).",
