@@ -83,17 +83,21 @@ func AppendText(b []byte, a *event.Alert) []byte {
 			b = append(b, '\n')
 		}
 	}
-	limit := maxLog
-	if ev.File != nil && ev.File.Diff != "" {
-		limit = maxLogWithDiff
-	}
-	b = append(b, cut(ev.FullLog, limit)...)
+	b = append(b, cut(ev.FullLog, logLimit(ev))...)
 	b = append(b, '\n')
 	for _, p := range a.Previous {
 		b = append(b, cut(p, maxLog)...)
 		b = append(b, '\n')
 	}
 	return append(b, '\n')
+}
+
+// logLimit is how many bytes of an event's text an entry shows.
+func logLimit(ev *event.Event) int {
+	if ev.File != nil && ev.File.Diff != "" {
+		return maxLogWithDiff
+	}
+	return maxLog
 }
 
 func appendID(b []byte, a *event.Alert) []byte {

@@ -12,83 +12,21 @@ import (
 const (
 	priority   = "<132>" // local0.warning, whatever the level
 	maxPayload = 6143    // bytes of one message
-	maxLines   = 20      // log lines of one alert that are forwarded
-	maxLog     = 1256    // bytes of each log text, as in alerts.log
 )
 
-// view is an alert as the formats see it: integrity attributes apart from the log lines, values with their quotes.
+// view is an alert as the formats see it.
 type view struct {
-	a                                *event.Alert
-	host, hl, groups                 string
-	srcIP, dstIP, user               string
-	srcPort, dstPort                 int
-	file                             string
-	oldMD5, newMD5, oldSHA1, newSHA1 string
-	size, owner, group, perm         string
-	msg                              string
-	hasMsg                           bool
-	exact                            bool
-}
-
-// integrity lists the lines of a composed integrity text that become fields of their own.
-var integrity = []struct {
-	prefix string
-	field  func(*view) *string
-}{
-	{"Old md5sum was: ", func(v *view) *string { return &v.oldMD5 }},
-	{"New md5sum is : ", func(v *view) *string { return &v.newMD5 }},
-	{"Old sha1sum was: ", func(v *view) *string { return &v.oldSHA1 }},
-	{"New sha1sum is : ", func(v *view) *string { return &v.newSHA1 }},
-	{"Size changed from ", func(v *view) *string { return &v.size }},
-	{"Ownership was ", func(v *view) *string { return &v.owner }},
-	{"Group ownership was ", func(v *view) *string { return &v.group }},
-	{"Permissions changed from ", func(v *view) *string { return &v.perm }},
+	*alert.Entry
+	epoch  int64
+	host   string
+	msg    string
+	hasMsg bool
+	exact  bool
 }
 
 func newView(a *event.Alert, host string, exact bool) *view {
-	ev := a.Event
-	f := &ev.Fields
-	v := &view{a: a, host: host, exact: exact, hl: string(alert.AppendHL(nil, ev)), groups: " " + a.Rule.Groups,
-		srcIP: f.Value(event.SrcIP), dstIP: f.Value(event.DstIP), user: f.Value(event.DstUser)}
-	v.srcPort, _ = strconv.Atoi(f.Value(event.SrcPort))
-	v.dstPort, _ = strconv.Atoi(f.Value(event.DstPort))
-	var lines []string
-	for line := range strings.SplitSeq(cut(ev.FullLog, maxLog), "\n") {
-		if line == "" || (ev.Kind == event.KindSyscheck && v.take(line)) {
-			continue
-		}
-		lines = append(lines, line)
-	}
-	for _, p := range a.Previous {
-		lines = append(lines, cut(p, maxLog))
-	}
-	if len(lines) > maxLines {
-		lines = lines[:maxLines]
-	}
-	v.msg, v.hasMsg = strings.Join(lines, "\n"), len(lines) > 0
-	if name, ok := strings.CutPrefix(ev.FullLog, "Integrity checksum changed for: '"); ok && ev.Kind == event.KindSyscheck {
-		name, _, _ = strings.Cut(name, "\n")
-		v.file = strings.TrimSuffix(name, "'")
-	}
-	return v
-}
-
-// take moves an attribute line of an integrity text into its field.
-func (v *view) take(line string) bool {
-	for _, p := range integrity {
-		if rest, ok := strings.CutPrefix(line, p.prefix); ok {
-			*p.field(v) = rest
-			return true
-		}
-	}
-	return false
-}
-
-func cut(s string, n int) string {
-	if len(s) > n {
-		return s[:n]
-	}
-	return s
+	e := alert.NewEntry(a)
+	return &view{Entry: e, epoch: a.Epoch, host: host, msg: strings.Join(e.Lines, "\n"), hasMsg: len(e.Lines) > 0, exact: exact}
 }
 
 // shown reports whether an optional text is written: "(none)" is not. OSSEC leaves out much more, because it looks at five bytes
@@ -120,17 +58,17 @@ func cat(b []byte, parts ...string) []byte {
 
 // formatDefault builds the packet of section 9.3.
 func formatDefault(v *view) []byte {
-	b := appendTime([]byte(priority), v.a.Epoch)
+	b := appendTime([]byte(priority), v.epoch)
 	b = cat(b, " ", v.host, " ossec: Alert Level: ")
-	b = num(b, v.a.Rule.Level)
+	b = num(b, v.Level)
 	b = append(b, "; Rule: "...)
-	b = num(b, v.a.Rule.ID)
-	b = cat(b, " - ", v.a.Rule.Description, "; Location: ", v.hl, ";")
+	b = num(b, v.Rule)
+	b = cat(b, " - ", v.Description, "; Location: ", v.Location, ";")
 	for _, f := range [...]struct{ label, value string }{
-		{"classification: ", v.groups}, {"srcip: ", v.srcIP}, {"dstip: ", v.dstIP}, {"user: ", v.user},
-		{"Previous MD5: ", v.oldMD5}, {"Current MD5: ", v.newMD5}, {"Previous SHA1: ", v.oldSHA1}, {"Current SHA1: ", v.newSHA1},
-		{"Size changed: from ", v.size}, {"User ownership: was ", v.owner}, {"Group ownership: was ", v.group},
-		{"Permissions changed: from ", v.perm},
+		{"classification: ", v.Groups}, {"srcip: ", v.SrcIP}, {"dstip: ", v.DstIP}, {"user: ", v.User},
+		{"Previous MD5: ", v.OldMD5}, {"Current MD5: ", v.NewMD5}, {"Previous SHA1: ", v.OldSHA1}, {"Current SHA1: ", v.NewSHA1},
+		{"Size changed: from ", v.Size}, {"User ownership: was ", v.Owner}, {"Group ownership: was ", v.Group},
+		{"Permissions changed: from ", v.Perm},
 	} {
 		if v.shown(f.value) {
 			b = cat(b, " ", f.label, f.value, ";")
@@ -164,36 +102,36 @@ var (
 
 // formatCEF builds the packet of section 9.4.
 func formatCEF(v *view, version string) []byte {
-	b := appendTime([]byte(priority), v.a.Epoch)
+	b := appendTime([]byte(priority), v.epoch)
 	b = cat(b, " CEF:0|OSSEC Foundation|OSSEC HIDS|", version, "|")
-	b = num(b, v.a.Rule.ID)
-	b = cat(b, "|", cefHeader.Replace(v.a.Rule.Description), "|")
-	b = num(b, min(v.a.Rule.Level, 10))
-	b = cat(b, "|dvc=", cefExtension.Replace(v.host), " cs1Label=Location cs1=", cefExtension.Replace(v.hl))
+	b = num(b, v.Rule)
+	b = cat(b, "|", cefHeader.Replace(v.Description), "|")
+	b = num(b, min(v.Level, 10))
+	b = cat(b, "|dvc=", cefExtension.Replace(v.host), " cs1Label=Location cs1=", cefExtension.Replace(v.Location))
 	opt := func(label, value string) {
 		if v.shown(value) {
 			b = cat(b, label, value)
 		}
 	}
-	opt(" classification=", cefExtension.Replace(v.groups))
-	opt(" src=", v.srcIP)
-	if v.dstPort > 0 {
-		b = num(append(b, " dpt="...), v.dstPort)
+	opt(" classification=", cefExtension.Replace(v.Groups))
+	opt(" src=", v.SrcIP)
+	if v.DstPort > 0 {
+		b = num(append(b, " dpt="...), v.DstPort)
 	}
-	if v.srcPort > 0 {
-		b = num(append(b, " spt="...), v.srcPort)
+	if v.SrcPort > 0 {
+		b = num(append(b, " spt="...), v.SrcPort)
 	}
-	opt(" fname=", cefExtension.Replace(v.file))
-	opt(" dhost=", v.dstIP)
-	opt(" shost=", v.srcIP)
-	opt(" suser=", cefExtension.Replace(v.user))
-	opt(" dst=", cefExtension.Replace(v.dstIP))
-	if v.newMD5 != "" && v.newSHA1 != "" {
-		opt(" cs2Label=OldMD5 cs2=", v.oldMD5)
-		opt(" cs3Label=NewMD5 cs3=", v.newMD5)
-		opt(" oldFileHash=", v.oldSHA1)
-		opt(" fhash=", v.newSHA1)
-		opt(" fileHash=", v.newSHA1)
+	opt(" fname=", cefExtension.Replace(v.File))
+	opt(" dhost=", v.DstIP)
+	opt(" shost=", v.SrcIP)
+	opt(" suser=", cefExtension.Replace(v.User))
+	opt(" dst=", cefExtension.Replace(v.DstIP))
+	if v.NewMD5 != "" && v.NewSHA1 != "" {
+		opt(" cs2Label=OldMD5 cs2=", v.OldMD5)
+		opt(" cs3Label=NewMD5 cs3=", v.NewMD5)
+		opt(" oldFileHash=", v.OldSHA1)
+		opt(" fhash=", v.NewSHA1)
+		opt(" fileHash=", v.NewSHA1)
 	}
 	escaped := *v
 	escaped.msg = cefExtension.Replace(v.msg)
@@ -202,11 +140,11 @@ func formatCEF(v *view, version string) []byte {
 
 // formatJSON builds the packet of section 9.5; truncated is true when the object was too large and the short form took its place.
 func formatJSON(v *view) (b []byte, truncated bool) {
-	b = appendTime([]byte(priority), v.a.Epoch)
+	b = appendTime([]byte(priority), v.epoch)
 	b = cat(b, " ", v.host, " ossec: ")
 	head := len(b)
-	b = num(append(b, `{"crit":`...), v.a.Rule.Level)
-	b = num(append(b, `,"id":`...), v.a.Rule.ID)
+	b = num(append(b, `{"crit":`...), v.Level)
+	b = num(append(b, `,"id":`...), v.Rule)
 	str := func(name, value string, always bool) {
 		if value != "" || always {
 			b = alert.AppendString(cat(b, `,"`, name, `":`), value)
@@ -217,36 +155,36 @@ func formatJSON(v *view) (b []byte, truncated bool) {
 			b = num(cat(b, `,"`, name, `":`), n)
 		}
 	}
-	str("component", v.hl, true)
-	str("classification", v.groups, true)
-	str("description", v.a.Rule.Description, true)
+	str("component", v.Location, true)
+	str("classification", v.Groups, true)
+	str("description", v.Description, true)
 	str("message", v.msg, v.hasMsg)
-	str("acct", v.user, false)
-	str("src_ip", v.srcIP, false)
-	port("src_port", v.srcPort)
-	str("dst_ip", v.dstIP, false)
-	port("dst_port", v.dstPort)
-	str("file", v.file, false)
-	str("md5_old", v.oldMD5, false)
-	str("md5_new", v.newMD5, false)
-	str("sha1_old", v.oldSHA1, false)
-	str("sha1_new", v.newSHA1, false)
+	str("acct", v.User, false)
+	str("src_ip", v.SrcIP, false)
+	port("src_port", v.SrcPort)
+	str("dst_ip", v.DstIP, false)
+	port("dst_port", v.DstPort)
+	str("file", v.File, false)
+	str("md5_old", v.OldMD5, false)
+	str("md5_new", v.NewMD5, false)
+	str("sha1_old", v.OldSHA1, false)
+	str("sha1_new", v.NewSHA1, false)
 	b = append(b, '}')
 	if len(b) <= maxPayload {
 		return b, false
 	}
-	b = num(append(b[:head], `{"crit":`...), v.a.Rule.Level)
-	b = num(append(b, `,"id":`...), v.a.Rule.ID)
+	b = num(append(b[:head], `{"crit":`...), v.Level)
+	b = num(append(b, `,"id":`...), v.Rule)
 	return append(b, `,"truncated":true}`...), true
 }
 
 // formatSplunk builds the packet of section 9.6.
 func formatSplunk(v *view) []byte {
-	b := appendTime([]byte(priority), v.a.Epoch)
+	b := appendTime([]byte(priority), v.epoch)
 	b = cat(b, " ", v.host, " ossec: crit=")
-	b = num(b, v.a.Rule.Level)
-	b = num(append(b, " id="...), v.a.Rule.ID)
-	b = cat(b, ` description="`, v.a.Rule.Description, `" component="`, v.hl, `",`)
+	b = num(b, v.Level)
+	b = num(append(b, " id="...), v.Rule)
+	b = cat(b, ` description="`, v.Description, `" component="`, v.Location, `",`)
 	opt := func(name, value string) bool {
 		if !v.shown(value) {
 			return false
@@ -254,18 +192,18 @@ func formatSplunk(v *view) []byte {
 		b = cat(b, " ", name, `="`, value, `",`)
 		return true
 	}
-	opt("classification", v.groups)
-	if opt("src_ip", v.srcIP) && v.srcPort > 0 {
-		b = append(num(append(b, " src_port="...), v.srcPort), ',')
+	opt("classification", v.Groups)
+	if opt("src_ip", v.SrcIP) && v.SrcPort > 0 {
+		b = append(num(append(b, " src_port="...), v.SrcPort), ',')
 	}
-	if opt("dst_ip", v.dstIP) && v.dstPort > 0 {
-		b = append(num(append(b, " dst_port="...), v.dstPort), ',')
+	if opt("dst_ip", v.DstIP) && v.DstPort > 0 {
+		b = append(num(append(b, " dst_port="...), v.DstPort), ',')
 	}
-	opt("file", v.file)
-	opt("acct", v.user)
-	opt("md5_old", v.oldMD5)
-	opt("md5_new", v.newMD5)
-	opt("sha1_old", v.oldSHA1)
-	opt("sha1_new", v.newSHA1)
+	opt("file", v.File)
+	opt("acct", v.User)
+	opt("md5_old", v.OldMD5)
+	opt("md5_new", v.NewMD5)
+	opt("sha1_old", v.OldSHA1)
+	opt("sha1_new", v.NewSHA1)
 	return appendMsg(b, ` message="`, `"`, v)
 }
