@@ -49,7 +49,7 @@ func fieldOf(name string) (field, bool) {
 	return 0, false
 }
 
-// ErrField is wrapped by the errors of fields that do not exist; the text is the one that ossec-reportd prints.
+// ErrField is wrapped by the errors of fields that do not exist.
 var ErrField = errors.New("unknown report field")
 
 // Options of a Summary.
@@ -67,7 +67,7 @@ type Options struct {
 func (o *Options) Filter(name, value string) error {
 	f, ok := fieldOf(name)
 	if !ok {
-		return fmt.Errorf("%w: Invalid filter '%s'.", ErrField, name)
+		return fmt.Errorf("%w: invalid filter '%s'", ErrField, name)
 	}
 	test, err := filter(f, value)
 	if err != nil {
@@ -133,11 +133,11 @@ func leading(s string) int {
 func (o *Options) Relate(name, to string) error {
 	f, ok := fieldOf(name)
 	if !ok {
-		return fmt.Errorf("%w: Invalid related entry '%s'.", ErrField, name)
+		return fmt.Errorf("%w: invalid related entry '%s'", ErrField, name)
 	}
 	t, ok := fieldOf(to)
 	if !ok {
-		return fmt.Errorf("%w: Invalid relation '%s'.", ErrField, to)
+		return fmt.Errorf("%w: invalid relation '%s'", ErrField, to)
 	}
 	if !slices.Contains(o.relations[f], t) {
 		o.relations[f] = append(o.relations[f], t)

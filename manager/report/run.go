@@ -31,8 +31,8 @@ func Run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	log := olog.New("", stderr).Prog("ossec-reportd")
 	o, stop, err := parse(args, stderr)
 	if err != nil {
-		if text := strings.TrimPrefix(err.Error(), ErrField.Error()+": "); errors.Is(err, ErrField) {
-			log.Text("ERROR: %s", text)
+		if errors.Is(err, ErrField) {
+			log.Text("ERROR: I%s.", strings.TrimPrefix(err.Error(), ErrField.Error()+": i"))
 		} else if !errors.Is(err, errArgument) {
 			log.Error("%v", err)
 		}
