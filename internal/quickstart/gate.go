@@ -48,7 +48,7 @@ func (g *Gate) Write(p []byte) (int, error) {
 		close(g.seen)
 		return len(p), nil
 	}
-	if bytes.Contains(p, []byte("ERROR")) || !bytes.Contains(p, []byte("INFO")) {
+	if isLog := len(p) > 0 && p[0] >= '0' && p[0] <= '9'; !isLog || bytes.Contains(p, []byte("ERROR")) {
 		return g.w.Write(p)
 	}
 	return len(p), nil

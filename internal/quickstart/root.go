@@ -22,8 +22,7 @@ const (
 const demoContent = "# settings of an imaginary service\nport 8080\nworkers 4\n"
 
 // extra is the block that the quick start adds to ossec.conf: the demo's log and directory, and responses that only say what they would do.
-const extra = `
-<!-- Added by "vedette run": the demonstration's log and directory; responses are rehearsed, not carried out. -->
+const extra = `<!-- Added by "vedette run": the demonstration's log and directory; responses are rehearsed, not carried out. -->
 <ossec_config>
   <global>
     <jsonout_output>yes</jsonout_output>
@@ -42,6 +41,8 @@ const extra = `
   </active-response>
 </ossec_config>
 `
+
+const fullSpeed = "# Written by \"vedette run\".\nsyscheck.sleep=0\n"
 
 // Prepare lays out or updates the root at dir with the programs in binDir and returns its absolute path.
 func Prepare(dir, binDir string, now time.Time) (string, error) {
@@ -71,6 +72,11 @@ func addDemo(root string) error {
 			return err
 		}
 	}
+	// A newcomer watches and waits: the first scan runs at full speed.
+	options := filepath.Join(root, "etc", "local_internal_options.conf")
+	if err := os.WriteFile(options, []byte(fullSpeed), 0o640); err != nil {
+		return err
+	}
 	conf := filepath.Join(root, "etc", "ossec.conf")
 	data, err := os.ReadFile(conf)
 	if err != nil {
@@ -80,5 +86,5 @@ func addDemo(root string) error {
 	if strings.Contains(string(data), block) {
 		return nil
 	}
-	return os.WriteFile(conf, append(data, block...), 0o640)
+	return os.WriteFile(conf, append([]byte(block), data...), 0o640)
 }

@@ -24,6 +24,8 @@ type shownAlert struct {
 	Location  string `json:"location"`
 	FullLog   string `json:"full_log"`
 	Timestamp string `json:"timestamp"`
+	// The number of almost the same name must not be taken for it: Go compares names without regard to case.
+	Millis json.Number `json:"TimeStamp"`
 }
 
 // Printer writes alerts for people: a line of facts and the first lines of the log. Colour only when asked for.
