@@ -70,7 +70,7 @@ func formatFor(name string, lines int, path, hostname string, log *olog.Log, now
 		return cut(&joined{kind: event.KindPostgreSQL, starts: postgresStart,
 			continues: func(l []byte) bool { return len(l) > 1 && l[0] == '\t' }})
 	case "djb-multilog":
-		d, err := newDJB(path, hostname, log, now)
+		d, err := newDJB(path, hostname, now)
 		if err != nil {
 			return format{}, fmt.Errorf("djb-multilog: %w", err)
 		}

@@ -219,7 +219,7 @@ func (c *Collector) end() error {
 func (c *Collector) save() (int, error) {
 	for _, w := range c.order {
 		if pos, ok := w.position(); ok {
-			c.store.put(w.path, pos)
+			c.store.put(w.key, pos)
 		}
 	}
 	return c.store.flush()

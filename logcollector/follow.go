@@ -23,6 +23,7 @@ const (
 type follower struct {
 	entry    *entry
 	path     string // as opened: dated names expanded
+	key      string // in the store: the path, with the identity for a file that has lost it
 	location string // as sent
 	format
 
@@ -46,7 +47,8 @@ type follower struct {
 	absent  bool      // the log already says that it cannot be opened
 	parked  bool      // not open, but id and offset hold: to be gone on with
 	had     bool      // an earlier file of this name was followed to its end
-	retired bool      // the name is outdated: to be left when nothing comes any more
+	retired bool      // the file has lost its name, or the name is outdated: to be left when nothing comes any more
+	dropped bool      // not followed any more
 	ready   bool      // has a turn coming
 	cut     uint64    // lines that were too long
 }
@@ -82,7 +84,7 @@ func (c *Collector) look(w *follower, now time.Time) (more bool) {
 		more = c.readFile(w, cur, now)
 	}
 	switch {
-	case more || c.err != nil || w.f == nil:
+	case more || c.err != nil || w.f == nil || w.retired:
 		return more
 	case err != nil:
 		c.vanished(w, err, now)
@@ -101,6 +103,9 @@ func (c *Collector) readFile(w *follower, cur status, now time.Time) (more bool)
 	}
 	if cur.size < w.offset || !w.print.of(w.f) {
 		return c.emptied(w, now)
+	}
+	if w.offset == 0 && cur.mtime > w.mtime && w.id != (identity{}) && c.missedCopy(w, cur, now) {
+		return true
 	}
 	w.size, w.mtime, w.calm = cur.size, cur.mtime, false
 	for range turnReads {
@@ -270,14 +275,27 @@ func (c *Collector) arrive(w *follower, st status, err error, now time.Time) (mo
 		return false
 	case w.parked && st.id == w.id:
 		return c.open(w, now)
+	case w.entry.glob && c.elsewhereRead(w.path, st):
+		return false
 	case w.had || w.parked:
-		return c.next(w, rotated, now)
+		if c.tell(rotated, w.path); c.err != nil {
+			return false
+		}
+		return c.next(w, now)
 	}
 	return c.open(w, now)
 }
 
 // open opens the name: a parked file where it was left, another one at its beginning.
 func (c *Collector) open(w *follower, now time.Time) bool {
+	if w.entry.glob && !w.parked {
+		if st, err := statPath(w.path); err == nil {
+			if c.elsewhereRead(w.path, st) {
+				return false
+			}
+			c.adopt(w, st)
+		}
+	}
 	f, st, err := openFile(w.path)
 	if err != nil && tooManyOpen(err) && c.park() {
 		f, st, err = openFile(w.path)
@@ -389,7 +407,7 @@ func (c *Collector) vanished(w *follower, err error, now time.Time) {
 	c.remember(w)
 	w.close()
 	w.had = true
-	c.store.drop(w.path)
+	c.store.drop(w.key)
 	if w.entry.glob {
 		c.forget(w)
 	}

@@ -144,14 +144,12 @@ type djb struct {
 	now           func() time.Time
 }
 
-func newDJB(path, host string, log *olog.Log, now func() time.Time) (Assembler, error) {
+func newDJB(path, host string, now func() time.Time) (Assembler, error) {
 	dir := filepath.Dir(path)
 	program := filepath.Base(dir)
 	if filepath.Base(path) != "current" || dir == "/" || filepath.Dir(dir) == "/" {
-		log.Code(1953, "ERROR", "Invalid DJB multilog file: '%s'.", path)
-		return nil, fmt.Errorf("djb-multilog: %s is not <dir>/<program>/current", path)
+		return nil, fmt.Errorf("%s is not <dir>/<program>/current", path)
 	}
-	log.Info("Using program name '%s' for DJB multilog file: '%s'.", program, path)
 	return &djb{program: program, host: host, now: now}, nil
 }
 

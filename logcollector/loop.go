@@ -166,7 +166,7 @@ func (c *Collector) round() {
 	now := c.opts.Now()
 	for i, w := range turns {
 		w.ready = false
-		if c.byPath[w.path] != w {
+		if w.dropped {
 			continue
 		}
 		was := w.id

@@ -87,26 +87,41 @@ func (c *Collector) add(e *entry, path string, now time.Time) *follower {
 	if c.byPath[path] != nil || c.refused[path] {
 		return nil
 	}
-	f, err := formatFor(e.cfg.Format, e.cfg.Lines, path, c.opts.Hostname, c.log, c.opts.Now)
-	if err != nil {
+	w := c.newFollower(e, path, now)
+	if w == nil {
 		c.refused[path] = true
+		c.log.Code(1953, "ERROR", "Invalid DJB multilog file: '%s'.", path)
 		return nil
 	}
-	loc := path
-	if strings.ContainsAny(path, ":.") {
-		loc = location(path)
+	if d, ok := w.asm.(*djb); ok {
+		c.log.Info("Using program name '%s' for DJB multilog file: '%s'.", d.program, path)
 	}
-	w := &follower{entry: e, path: path, location: loc, format: f, last: now}
 	c.byPath[path] = w
 	c.order = append(c.order, w)
 	return w
 }
 
+// newFollower makes a follower; nil when the path does not suit the format.
+func (c *Collector) newFollower(e *entry, path string, now time.Time) *follower {
+	f, err := c.formatOf(e, path)
+	if err != nil {
+		return nil
+	}
+	return &follower{entry: e, path: path, key: path, location: location(path), format: f, last: now}
+}
+
+func (c *Collector) formatOf(e *entry, path string) (format, error) {
+	return formatFor(e.cfg.Format, e.cfg.Lines, path, c.opts.Hostname, c.log, c.opts.Now)
+}
+
 // forget ends following a path.
 func (c *Collector) forget(w *follower) {
 	w.close()
-	c.store.drop(w.path)
-	delete(c.byPath, w.path)
+	w.dropped = true
+	c.store.drop(w.key)
+	if c.byPath[w.path] == w {
+		delete(c.byPath, w.path)
+	}
 	if i := slices.Index(c.order, w); i >= 0 {
 		c.order = slices.Delete(c.order, i, i+1)
 	}
@@ -133,13 +148,21 @@ func (c *Collector) begin() {
 	for _, e := range c.entries {
 		configured[e.cfg.Location] = true
 	}
-	for path, pos := range c.store.known {
-		if configured[pos.Entry] {
-			earlier[pos.Entry] = append(earlier[pos.Entry], path)
+	left := map[string][]string{} // files that have lost their names
+	for key, pos := range c.store.known {
+		switch {
+		case !configured[pos.Entry]:
+		case strings.Contains(key, "\x00"):
+			left[pos.Entry] = append(left[pos.Entry], key)
+		default:
+			earlier[pos.Entry] = append(earlier[pos.Entry], key)
 		}
 	}
 	c.store.forgetAll(func(entry string) bool { return !configured[entry] })
 	for _, e := range c.entries {
+		for _, key := range left[e.cfg.Location] {
+			c.beginLeft(e, key, now)
+		}
 		switch {
 		case e.glob:
 			c.beginGlob(e, earlier[e.cfg.Location], now)
@@ -151,6 +174,26 @@ func (c *Collector) begin() {
 		c.store.follow(e.cfg.Location)
 	}
 	c.elsewhere = nil
+	if _, err := c.save(); err != nil { // so that what is written from now on is not missed, even if we are killed
+		c.log.Every("save", time.Hour).Error("%v", err)
+	}
+}
+
+// beginLeft goes on with a file that had lost its name when the last run ended, if it is still there.
+func (c *Collector) beginLeft(e *entry, key string, now time.Time) {
+	path, _, _ := strings.Cut(key, "\x00")
+	w := c.newFollower(e, path, now)
+	if w == nil {
+		return
+	}
+	w.key, w.retired, w.absent = key, true, true
+	c.resume(w, c.store.known[key], now)
+	if w.f == nil {
+		c.store.drop(key)
+		return
+	}
+	c.order = append(c.order, w)
+	c.wake(w)
 }
 
 func (c *Collector) beginGlob(e *entry, earlier []string, now time.Time) {
@@ -270,16 +313,22 @@ func (c *Collector) resume(w *follower, pos position, now time.Time) {
 	}
 	st, err := statPath(w.path)
 	if err == nil && st.id == w.id {
+		c.open(w, now)
 		return
 	}
 	if path := c.renamed(w); path != "" {
 		if f, st, err := openFile(path); err == nil {
-			if st.id == w.id && w.print.of(f) {
+			// One that begins differently was emptied before it was renamed, or its inode number is another file's now.
+			if st.id == w.id && (w.print.of(f) || rotatedName(filepath.Base(w.path), filepath.Base(path))) {
 				w.f, w.parked, w.last = f, false, now
 				return
 			}
 			f.Close()
 		}
+	}
+	if f, st, ok := c.copyOf(w); ok {
+		w.f, w.id, w.parked, w.last = f, st.id, false, now
+		return
 	}
 	w.parked, w.had = false, true
 	if err != nil {
@@ -320,14 +369,13 @@ func (c *Collector) names(now time.Time) {
 	}
 }
 
-// discover follows a new match of a glob from its beginning. A file that is followed under another name is left until it is finished with
-// there, so that rotation to a name that the glob matches as well does not send everything twice.
+// discover follows a new match of a glob from its beginning.
 func (c *Collector) discover(e *entry, path string, now time.Time) {
 	st, err := statPath(path)
 	if err != nil || !collectable(st) {
 		return
 	}
-	if c.lostName(st.id) {
+	if c.elsewhereRead(path, st) {
 		c.waiting[e] = true
 		return
 	}
@@ -336,9 +384,7 @@ func (c *Collector) discover(e *entry, path string, now time.Time) {
 		return
 	}
 	c.log.Code(1950, "INFO", "Analyzing file: '%s'.", path)
-	if done, ok := c.finished[st.id]; ok && done.Offset <= st.size {
-		w.id, w.offset, w.safe, w.print, w.mtime, w.parked = done.ID, done.Offset, done.Offset, done.Print, done.Mtime, true
-	}
+	c.adopt(w, st)
 	c.wake(w)
 }
 
@@ -381,6 +427,7 @@ func (c *Collector) retire(w *follower, now time.Time) {
 		return
 	}
 	if w.f == nil || c.finish(w) {
+		c.remember(w)
 		c.forget(w)
 	}
 }

@@ -2,8 +2,10 @@ package logcollector
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,54 +21,100 @@ func (c *Collector) tell(n notice, path string) {
 	c.deliver(event.Message{Kind: event.KindLog, Location: "ossec-logcollector", Text: text})
 }
 
-// change goes over to the file that has the name now; the one that is open is read to its end.
+// change goes over to the file that has the name now. The one that is open is read to its end; as programs go on writing into a renamed
+// file until they are told, it is followed for a while longer.
 func (c *Collector) change(w *follower, now time.Time) (more bool) {
-	if !c.finish(w) {
-		return false
-	}
 	if st, err := statFile(w.f); err == nil {
 		if !w.stream && st.size > w.size {
+			w.calm = false
 			return true // something came just now
 		}
 		w.mtime = st.mtime
 	}
-	c.remember(w)
-	w.close()
+	c.cur = w
+	w.asm.Flush(0, true, c.emit)
+	w.settle(c)
 	n := w.notice
 	if n == "" {
 		n = rotated
 	}
-	return c.next(w, n, now)
+	if c.tell(n, w.path); c.err != nil {
+		return false
+	}
+	switch {
+	case w.stream, n == reduced: // nobody writes into a copy
+		if !c.finish(w) {
+			return false
+		}
+		c.remember(w)
+		w.close()
+	default:
+		c.leave(w, now)
+	}
+	return c.next(w, now)
+}
+
+// leave goes on with the file of w in a follower of its own.
+func (c *Collector) leave(w *follower, now time.Time) {
+	old := *w
+	old.key = fmt.Sprintf("%s\x00%x:%x", w.path, w.id.dev, w.id.ino)
+	old.retired, old.ready, old.last = true, false, now
+	c.order = append(c.order, &old)
+	w.f = nil
+	if f, err := c.formatOf(w.entry, w.path); err == nil { // it was accepted before
+		w.format = f
+	}
 }
 
 // next opens the file that comes after the one that was followed: usually the one that has the name, but when the name went to another
 // file more than once since we last looked, those between come first.
-func (c *Collector) next(w *follower, n notice, now time.Time) bool {
-	if c.tell(n, w.path); c.err != nil {
-		return false
-	}
-	path, ok := c.between(w)
-	old := w.id
+func (c *Collector) next(w *follower, now time.Time) bool {
+	path, ok := c.between(w, math.MaxInt64)
 	w.parked, w.had, w.id = false, false, identity{}
-	if ok {
-		if f, st, err := openFile(path); err == nil {
-			if st.regular() && st.id != old {
-				w.begin(f, st)
-				w.last = now
-				return true
-			}
-			f.Close()
-		}
+	if ok && c.openOther(w, path, now) {
+		return true
 	}
-	if !c.open(w, now) {
-		w.had = true // the notice was sent for nothing; a file that comes later is told of again
+	return c.open(w, now)
+}
+
+// openOther follows a file beside the name from its beginning.
+func (c *Collector) openOther(w *follower, path string, now time.Time) bool {
+	f, st, err := openFile(path)
+	if err != nil {
 		return false
 	}
+	if !st.regular() || c.reading(st.id) {
+		f.Close()
+		return false
+	}
+	w.begin(f, st)
+	w.last = now
 	return true
 }
 
-// between finds the oldest rotated file beside the name that was written after the file that was followed.
-func (c *Collector) between(w *follower) (string, bool) {
+// reading reports whether a file is open.
+func (c *Collector) reading(id identity) bool {
+	return slices.ContainsFunc(c.order, func(w *follower) bool { return w.f != nil && w.id == id })
+}
+
+// missedCopy is for a file of which nothing has been read: what was written into it until it was copied away and emptied, since we last
+// looked, is read first. It reports whether there is such a copy.
+func (c *Collector) missedCopy(w *follower, cur status, now time.Time) bool {
+	path, ok := c.between(w, cur.mtime)
+	if !ok {
+		return false
+	}
+	f := w.f
+	if !c.openOther(w, path, now) {
+		return false
+	}
+	f.Close()
+	w.notice = reduced
+	return true
+}
+
+// between finds the oldest rotated file beside the name that was written after the file that was followed, and not after limit (ns).
+func (c *Collector) between(w *follower, limit int64) (string, bool) {
 	var best string
 	var bestTime int64
 	now, err := statPath(w.path)
@@ -75,10 +123,10 @@ func (c *Collector) between(w *follower) (string, bool) {
 	}
 	for _, path := range rotatedNames(w.path) {
 		st, err := statPath(path)
-		if err != nil || !st.regular() || st.id == w.id || st.id == now.id || st.mtime <= w.mtime || st.size == 0 || c.follows(path) {
+		if err != nil || !st.regular() || st.id == w.id || st.id == now.id || st.mtime <= w.mtime || st.mtime > limit || st.size == 0 || c.follows(path) || c.reading(st.id) {
 			continue
 		}
-		if _, done := c.finished[st.id]; done {
+		if _, done := c.done(path, st); done {
 			continue
 		}
 		if best == "" || st.mtime < bestTime {
@@ -111,11 +159,15 @@ func (c *Collector) reopenRotated(w *follower, now time.Time) bool {
 		if err != nil {
 			return false
 		}
-		if st.id == w.id && w.print.of(f) {
+		if st.id == w.id { // whether it was emptied before is looked at when it is read
 			w.f, w.parked, w.last = f, false, now
 			return true
 		}
 		f.Close()
+	}
+	if f, st, ok := c.copyOf(w); ok {
+		w.f, w.id, w.parked, w.last = f, st.id, false, now
+		return true
 	}
 	return false
 }
@@ -147,7 +199,7 @@ func (c *Collector) emptied(w *follower, now time.Time) (more bool) {
 	return true
 }
 
-// copyOf opens the copy of a file that was emptied, if there is one that holds more than what was read.
+// copyOf opens the copy of a file that was emptied, if there is one that holds what was read.
 func (c *Collector) copyOf(w *follower) (*os.File, status, bool) {
 	if w.print.Len == 0 {
 		return nil, status{}, false
@@ -157,12 +209,46 @@ func (c *Collector) copyOf(w *follower) (*os.File, status, bool) {
 		if err != nil {
 			continue
 		}
-		if st.regular() && st.id != w.id && st.size > w.offset && st.mtime >= w.mtime && w.print.of(f) && c.byPath[path] == nil {
+		if st.regular() && st.id != w.id && st.size >= w.offset && st.mtime >= w.mtime && w.print.of(f) && !c.reading(st.id) {
 			return f, st, true
 		}
 		f.Close()
 	}
 	return nil, status{}, false
+}
+
+// elsewhereRead reports whether the file that a match of a glob stands for is being read under another name, which it has lost, or is a copy
+// of one that is. It is left until that is finished with, so that rotation to a name that the glob matches as well does not send everything
+// twice.
+func (c *Collector) elsewhereRead(path string, st status) bool {
+	return c.lostName(st.id) || (st.regular() && c.isCopy(path, st))
+}
+
+// adopt goes on where another follower has stopped.
+func (c *Collector) adopt(w *follower, st status) {
+	if done, ok := c.done(w.path, st); ok {
+		w.id, w.offset, w.safe, w.print, w.mtime, w.parked = done.ID, done.Offset, done.Offset, done.Print, done.Mtime, true
+		w.calm, w.partial, w.long, w.skip = false, false, false, false
+	}
+}
+
+// isCopy reports whether a file that a glob matches is a copy, made by rotation, of one that is followed and has not been emptied yet.
+func (c *Collector) isCopy(path string, st status) bool {
+	dir, base := filepath.Split(path)
+	for _, w := range c.order {
+		wdir, wbase := filepath.Split(w.path)
+		if w.f == nil || w.print.Len == 0 || w.id == st.id || wdir != dir || !rotatedName(wbase, base) {
+			continue
+		}
+		if f, _, err := openFile(path); err == nil {
+			same := w.print.of(f)
+			f.Close()
+			if same {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // rotatedNames lists the files beside path whose names are made of its name as rotation does: "app.log.1", "app.log-20261124",
@@ -232,6 +318,20 @@ func (c *Collector) remember(w *follower) {
 		}
 	}
 	c.finished[w.id] = position{ID: w.id, Offset: w.offset, Print: w.print, Mtime: w.mtime}
+}
+
+// done reports whether the file behind a path is one that was read to its end, and how far that was. Its inode number alone does not tell.
+func (c *Collector) done(path string, st status) (position, bool) {
+	pos, ok := c.finished[st.id]
+	if !ok || pos.Print.Len == 0 || pos.Offset > st.size {
+		return position{}, false
+	}
+	f, _, err := openFile(path)
+	if err != nil {
+		return position{}, false
+	}
+	defer f.Close()
+	return pos, pos.Print.of(f)
 }
 
 // park closes files that have been calm, so that others can be opened when there are more files than descriptors. It reports whether there
