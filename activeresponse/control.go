@@ -57,7 +57,7 @@ func (e *Executor) Handle(ctx context.Context, q ControlRequest) ControlReply {
 	case "why":
 		r.Blocks, r.Records, r.Protected = e.Blocked(), e.o.Journal.Why(q.Who), e.o.Host.Entries()
 	case "keep":
-		e.SetKeepOnStop(true)
+		e.KeepForRestart()
 	default:
 		err = fmt.Errorf("unknown request %q", clip(q.Do))
 	}

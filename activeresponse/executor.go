@@ -57,6 +57,7 @@ type Executor struct {
 	mu        sync.Mutex
 	running   bool
 	keep      bool
+	keepUntil time.Time // keep is said for a restart that is due before this; zero: for good
 	table     *arTable
 	programs  *resolver
 	blocks    map[string]*block
@@ -202,11 +203,29 @@ func clip(s string) string {
 // Journal gives the record of what was done.
 func (e *Executor) Journal() *Journal { return e.o.Journal }
 
-// SetKeepOnStop changes what a stop does, see ExecutorOptions.KeepOnStop; a program that is about to restart sets it.
+// SetKeepOnStop changes what a stop does, see ExecutorOptions.KeepOnStop.
 func (e *Executor) SetKeepOnStop(keep bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.keep = keep
+	e.keep, e.keepUntil = keep, time.Time{}
+}
+
+// restartLimit is how long a restart that was announced may take to stop us.
+const restartLimit = 2 * time.Minute
+
+// KeepForRestart leaves the blocks in force at a stop within the next two minutes, so that a restart does not let anybody in meanwhile. It
+// expires, so that a restart that never came does not change what a later stop does.
+func (e *Executor) KeepForRestart() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.keep || !e.keepUntil.IsZero() {
+		e.keep, e.keepUntil = true, e.o.Now().Add(restartLimit)
+	}
+}
+
+// keeps reports whether a stop now leaves blocks in force. The caller holds the lock.
+func (e *Executor) keeps() bool {
+	return e.keep && (e.keepUntil.IsZero() || e.o.Now().Before(e.keepUntil))
 }
 
 // Run works until ctx ends. It first takes over the blocks that an earlier run left. With responses disabled it only takes those back.

@@ -11,7 +11,7 @@ func (e *Executor) stop(suspend bool) {
 	defer deadline.Stop()
 	e.mu.Lock()
 	suspended := e.dropWaiting()
-	if !e.keep || !suspend {
+	if !e.keeps() || !suspend {
 		for _, b := range e.blocks {
 			if !b.live() || suspend && b.Period == 0 {
 				continue

@@ -66,6 +66,22 @@ func TestStopTakesBlocksBackAndTheNextStartBringsThemAgain(t *testing.T) {
 	})
 }
 
+func TestAnAnnouncedRestartKeepsBlocksButNotForLong(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.run()
+		b.submit("host-deny600", "-", "192.0.2.7")
+		b.e.KeepForRestart()
+		time.Sleep(restartLimit - time.Second)
+		b.stop()
+		b.expectDeny("ALL:192.0.2.7\n")
+		b.run()
+		b.e.KeepForRestart()
+		time.Sleep(restartLimit)
+		b.stop()
+		b.expectDeny("")
+	})
+}
+
 func TestBlocksCanStayInForceOverARestart(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.run()

@@ -5,6 +5,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -64,6 +65,7 @@ func New(o Options) (*Host, error) {
 	h.protect = protect.NewHost(protect.Gather, o.Managers...)
 	h.exec = activeresponse.NewExecutor(activeresponse.ExecutorOptions{
 		Root: o.Root, Config: o.Config.AR, Log: o.Log.Prog("ossec-execd"), Host: h.protect, Allow: protect.NewList(&o.Config.Global),
+		Restart: h.restart,
 	})
 	return h, nil
 }
@@ -117,6 +119,7 @@ func (h *Host) Run(ctx context.Context) error {
 		{Name: "log collection", Run: h.logs.Run},
 		{Name: "active response", Run: h.exec.Run},
 		{Name: "response queue", Run: h.responseQueue},
+		{Name: "response control", Run: h.responseControl},
 		{Name: "protected addresses", Run: func(ctx context.Context) error { h.protect.Run(ctx, time.Minute); return nil }},
 	}
 	if h.fim != nil {
@@ -178,8 +181,23 @@ func (h *Host) Command(c event.Command) {
 			h.fim.ScanNow()
 		}
 	case c.Restart:
-		if h.o.Restart != nil {
-			h.o.Restart()
+		if err := h.restart(); err != nil {
+			h.o.Log.Prog("ossec-execd").Warn("not restarted: %v", err)
 		}
 	}
+}
+
+// restart asks for a restart of the install; what is blocked stays blocked meanwhile.
+func (h *Host) restart() error {
+	if h.o.Restart == nil {
+		return errors.New("this program does not restart itself")
+	}
+	h.exec.KeepForRestart()
+	h.o.Restart()
+	return nil
+}
+
+// responseControl answers `vedette blocked`, `unblock` and `block` until ctx ends.
+func (h *Host) responseControl(ctx context.Context) error {
+	return activeresponse.ServeControl(ctx, activeresponse.ControlPath(h.o.Root), h.exec.Handle)
 }

@@ -123,6 +123,6 @@ func (a *agent) Run(ctx context.Context) error {
 
 // Reload is a restart for an agent: its parts begin anew with what the files say.
 func (a *agent) Reload(context.Context) error {
-	a.run.Restart()
+	a.host.Command(event.Command{Restart: true})
 	return nil
 }

@@ -86,7 +86,7 @@ var ToolLinks = []struct {
 
 // ResponderLinks are the compiled-in active responses.
 var ResponderLinks = []string{"host-deny.sh", "firewall-drop.sh", "nftables-drop.sh", "route-null.sh", "disable-account.sh",
-	"restart-ossec.sh", "firewalld-drop.sh", "ossec-slack.sh"}
+	"restart-ossec.sh", "firewalld-drop.sh", "ossec-slack.sh", "ip-customblock.sh"}
 
 // Install creates or upgrades the root.
 func Install(o Options) error {
