@@ -59,7 +59,7 @@ const (
 	codeBadVar   = 1254
 )
 
-// maxReference is the length of a reference in bytes.
+// maxReference is the length in bytes to which a reference is cut.
 const maxReference = 255
 
 // policyParser reads a policy. Unlike OSSEC it goes on after an error with the next entry; the entry with the error is not evaluated, and
@@ -128,12 +128,12 @@ func (p *policyParser) header(line int, text string) {
 		p.cur.required = strings.HasSuffix(condition, " required")
 		condition = strings.TrimSuffix(condition, " required")
 	}
-	if !ok || condition != "any" && condition != "all" || len(ref) > maxReference {
+	if !ok || condition != "any" && condition != "all" {
 		p.cur.required = strings.Contains(rest, "required")
 		p.fail(line, codeBadName, "Invalid rk configuration name: '%s'.", name)
 		return
 	}
-	p.cur.ref = ref
+	p.cur.ref = cut(ref, maxReference)
 }
 
 // headerGroups reads " [condition] [reference]", which must end the line with a bracket; the reference ends at its first one.
