@@ -164,11 +164,9 @@ func quickRun(c *call, dir string) error {
 	}
 	fmt.Fprintf(c.stdout, quickstart.Welcome, root)
 	printer := quickstart.Printer{W: c.stdout, Colour: term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == ""}
-	follow, stopFollow := context.WithCancel(context.Background())
-	followed := make(chan error, 1)
-	go func() {
-		followed <- quickstart.Follow(follow, filepath.Join(root, "logs", "alerts", "alerts.json"), printer.Alert)
-	}()
+	watch, stopWatch := context.WithCancel(context.Background())
+	watched := make(chan error, 1)
+	go func() { watched <- printer.Watch(watch, root) }()
 	select {
 	case <-c.ctx.Done():
 		fmt.Fprintln(c.stdout, "\nStopping ...")
@@ -177,8 +175,8 @@ func quickRun(c *call, dir string) error {
 	case err = <-ended:
 		err = fmt.Errorf("the manager ended by itself: %w", errors.Join(err, errReported))
 	}
-	stopFollow()
-	err = errors.Join(err, <-followed)
+	stopWatch()
+	err = errors.Join(err, <-watched)
 	if err == nil {
 		fmt.Fprintf(c.stdout, "Stopped. Everything it wrote is in %s\n", root)
 	}

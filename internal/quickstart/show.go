@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -35,7 +37,7 @@ type Printer struct {
 }
 
 // maxShown bounds the log lines shown of one alert.
-const maxShown = 12
+const maxShown = 16
 
 func (p Printer) paint(code, s string) string {
 	if !p.Colour {
@@ -88,6 +90,18 @@ func (p Printer) Alert(line []byte) {
 	}
 }
 
+// Response prints a line of ossec.log that tells of a response; other lines are ignored.
+func (p Printer) Response(line []byte) {
+	stamp, text, ok := strings.Cut(strings.TrimSpace(printable(string(line))), " ossec-execd: INFO: Response ")
+	if !ok {
+		return
+	}
+	if i := strings.LastIndexByte(stamp, ' '); i >= 0 {
+		stamp = stamp[i+1:]
+	}
+	fmt.Fprintf(p.W, "%s %s %s\n", stamp, p.paint("1;35", "[AR]"), text)
+}
+
 // printable keeps a log line from steering the terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
@@ -96,6 +110,21 @@ func printable(s string) string {
 		}
 		return '.'
 	}, s)
+}
+
+// Watch prints the alerts and responses of the instance at root as they come, until ctx ends.
+func (p Printer) Watch(ctx context.Context, root string) error {
+	var mu sync.Mutex // one line at a time
+	follow := func(path string, show func([]byte)) error {
+		return Follow(ctx, filepath.Join(root, path), func(line []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			show(line)
+		})
+	}
+	responses := make(chan error, 1)
+	go func() { responses <- follow("logs/ossec.log", p.Response) }()
+	return errors.Join(follow("logs/alerts/alerts.json", p.Alert), <-responses)
 }
 
 const pollEvery = 150 * time.Millisecond
