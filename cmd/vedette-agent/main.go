@@ -93,7 +93,7 @@ func agentKey(root string) (*keys.Key, error) {
 	store, err := keys.Open(filepath.Join(root, "etc", "client.keys"))
 	for _, p := range store.Problems() {
 		if !p.Warning {
-			err = errors.Join(err, fmt.Errorf("%s:%d: %s Expected: <id> <name> <ip> <key>.", store.Path(), p.Line, p.Text))
+			err = errors.Join(err, fmt.Errorf("%s:%d: %s expected: <id> <name> <ip> <key>", store.Path(), p.Line, p.Text))
 		}
 	}
 	if err == nil && store.First() == nil {
