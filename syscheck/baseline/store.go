@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -152,7 +153,7 @@ func openDatabase(path string) (*sql.DB, error) {
 		return nil, err
 	}
 	dsn := "file:" + (&url.URL{Path: full}).EscapedPath() +
-		"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=cache_size(-8192)"
+		"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=cache_size(-8192)&_pragma=wal_autocheckpoint(4000)"
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err
@@ -408,6 +409,7 @@ func (b *batch) location(l *location) error {
 	for _, r := range l.live {
 		rows = append(rows, *r)
 	}
+	slices.SortFunc(rows, func(a, b row) int { return strings.Compare(a.path, b.path) }) // neighbours share pages
 	if err := b.rows(putLive, l.id, rows); err != nil {
 		return err
 	}
