@@ -171,6 +171,9 @@ func (e *Executor) address(s *subject, ip string, prog program, acts responders.
 		if entry, yes := e.o.Allow.Name(text); yes {
 			return fmt.Errorf("allow list: %s", entry)
 		}
+		if why, yes := e.o.Host.Name(text); yes && acts != responders.User {
+			return fmt.Errorf("protected: %s", why)
+		}
 		return nil
 	}
 	p := netip.PrefixFrom(addr, addr.BitLen())

@@ -244,6 +244,9 @@ func (d *Decider) fillAddress(dec *Decision, ev *event.Event) (refusal string) {
 		if entry, ok := d.allow.Name(text); ok {
 			return "allow list: " + entry
 		}
+		if why, ok := d.host.Name(text); ok && !d.exact {
+			return "protected: " + why
+		}
 		return ""
 	}
 	if entry, ok := d.allow.Addr(addr); ok {

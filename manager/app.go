@@ -122,6 +122,9 @@ func Check(root, path string) config.Problems {
 // Config is the configuration in use.
 func (a *App) Config() *config.Config { return a.cfg }
 
+// Responses is the record of the decisions on active responses.
+func (a *App) Responses() *activeresponse.Journal { return a.decider.Journal() }
+
 // Internal are the internal options in use.
 func (a *App) Internal() *config.Options { return a.internal }
 

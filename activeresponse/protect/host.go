@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -20,6 +22,7 @@ type Host struct {
 	gather func() []Entry
 	names  []string // managers by name
 	lookup func(ctx context.Context, name string) ([]netip.Addr, error)
+	self   func() string // own host name, "" = unknown
 	cur    atomic.Pointer[snapshot]
 }
 
@@ -33,9 +36,17 @@ type snapshot struct {
 func NewHost(gather func() []Entry, managers ...string) *Host {
 	h := &Host{gather: gather, names: managers, lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
-	}}
+	}, self: hostname}
 	h.store(nil)
 	return h
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
 }
 
 // Refresh gathers anew and resolves the managers' names; a name that cannot be resolved keeps the addresses it had.
@@ -135,6 +146,32 @@ func (h *Host) Addr(a netip.Addr) (why string, ok bool) {
 		why, ok = s.byAddr[a.WithZone("")]
 	}
 	return why, ok
+}
+
+// Name reports whether a host name is this machine's or a manager's, and why it must not be blocked: a program that looks it up would
+// block the address behind it. A nil Host protects the names of loopback.
+func (h *Host) Name(name string) (why string, ok bool) {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	first, _, _ := strings.Cut(name, ".")
+	if first == "localhost" || strings.HasPrefix(first, "ip6-") || strings.HasSuffix(name, ".localhost") {
+		return "name of the loopback address", true
+	}
+	if h == nil {
+		return "", false
+	}
+	for _, own := range h.names {
+		if strings.EqualFold(name, strings.TrimSuffix(own, ".")) {
+			return "manager", true
+		}
+	}
+	if own := h.self(); own != "" {
+		own = strings.ToLower(own)
+		short, _, _ := strings.Cut(own, ".")
+		if name == own || name == short {
+			return "own name", true
+		}
+	}
+	return "", false
 }
 
 // Prefix reports whether a block of the network would hit a protected address.

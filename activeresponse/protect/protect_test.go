@@ -52,6 +52,23 @@ func TestHostProtectsWhatItNeeds(t *testing.T) {
 	}
 }
 
+func TestNamesOfThisMachineAndTheManagerAreProtected(t *testing.T) {
+	h := NewHost(nil, "manager.example.org", "198.51.100.1")
+	h.self = func() string { return "Web1.example.org" }
+	for s, want := range map[string]string{
+		"localhost": "name of the loopback address", "LocalHost.localdomain": "name of the loopback address", "a.localhost": "name of the loopback address",
+		"ip6-localhost": "name of the loopback address", "localhost.": "name of the loopback address", "MANAGER.example.org": "manager",
+		"manager.example.org.": "manager", "manager": "", "web1": "own name", "web1.EXAMPLE.org": "own name", "web1.example.com": "", "attacker.example.org": "",
+	} {
+		if got, ok := h.Name(s); got != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v; want %q", s, got, ok, want)
+		}
+	}
+	if _, ok := (*Host)(nil).Name("localhost"); !ok {
+		t.Error("a nil Host lets localhost be blocked")
+	}
+}
+
 func TestNetworksWithAProtectedAddressAreProtected(t *testing.T) {
 	h := NewHost(addrs("2001:db8:0:1::1"))
 	for s, want := range map[string]bool{"2001:db8:0:1::/64": true, "2001:db8:0:2::/64": false, "2001:db8::/48": true, "2001:db8:0:1::1/128": true, "ff00::/8": true} {

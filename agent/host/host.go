@@ -29,8 +29,9 @@ type Options struct {
 	Internal *config.Options
 	Log      *olog.Logger
 	Sink     event.Sink
-	Managers []string // addresses or names of the managers, which no response may block
-	Restart  func()   // carries out event.Command.Restart; nil = ignored
+	Managers []string                // addresses or names of the managers, which no response may block
+	Restart  func()                  // carries out event.Command.Restart; nil = ignored
+	Journal  *activeresponse.Journal // shared with the manager's decisions on its own host; nil: one of its own
 }
 
 // Host is the host component of this machine.
@@ -65,7 +66,7 @@ func New(o Options) (*Host, error) {
 	h.protect = protect.NewHost(protect.Gather, o.Managers...)
 	h.exec = activeresponse.NewExecutor(activeresponse.ExecutorOptions{
 		Root: o.Root, Config: o.Config.AR, Log: o.Log.Prog("ossec-execd"), Host: h.protect, Allow: protect.NewList(&o.Config.Global),
-		Restart: h.restart,
+		Restart: h.restart, Journal: o.Journal,
 	})
 	return h, nil
 }

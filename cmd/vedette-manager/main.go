@@ -39,7 +39,7 @@ func start(ctx context.Context, run program.Running) (program.Service, error) {
 		return nil, err
 	}
 	s.host, err = host.New(host.Options{Root: run.Flags.Root, Config: s.app.Config(), Internal: s.app.Internal(), Log: run.Log,
-		Sink: s.app.Local(), Restart: run.Restart})
+		Sink: s.app.Local(), Restart: run.Restart, Journal: s.app.Responses()})
 	if err != nil {
 		s.app.Close()
 		return nil, err
