@@ -164,12 +164,13 @@ func (h *Host) Name(name string) (why string, ok bool) {
 			return "manager", true
 		}
 	}
-	if own := h.self(); own != "" {
-		own = strings.ToLower(own)
-		short, _, _ := strings.Cut(own, ".")
-		if name == own || name == short {
-			return "own name", true
-		}
+	if h.self == nil {
+		return "", false
+	}
+	own := strings.ToLower(h.self())
+	short, _, _ := strings.Cut(own, ".")
+	if own != "" && (name == own || name == short) {
+		return "own name", true
 	}
 	return "", false
 }
