@@ -73,6 +73,8 @@ type Collector struct {
 	refused   map[string]bool // paths that do not suit their format
 	waiting   map[*entry]bool // globs with a match that is followed under another name
 	elsewhere map[string]map[identity]string
+	listings  map[string]*listing // directories in which rotated files were looked for
+	rounds    int
 	watch     *watcher
 	turn      int             // passes since the last keepalive
 	ctx       context.Context // of the run; deliveries need it
@@ -89,7 +91,7 @@ type Collector struct {
 // reserved: it is always nil now.
 func New(files []config.Localfile, sink event.Sink, log *olog.Log, opts Options) (*Collector, error) {
 	opts.defaults()
-	c := &Collector{opts: opts, sink: sink, log: log, leftover: map[string][]byte{}, waiting: map[*entry]bool{}, failed: make(chan error, 1)}
+	c := &Collector{opts: opts, sink: sink, log: log, leftover: map[string][]byte{}, waiting: map[*entry]bool{}, listings: map[string]*listing{}, failed: make(chan error, 1)}
 	c.emit = func(kind event.Kind, text string) { c.deliver(c.cur.message(kind, text)) }
 	var err error
 	if c.store, err = loadPositions(opts.PositionFile); err != nil {
@@ -99,9 +101,9 @@ func New(files []config.Localfile, sink event.Sink, log *olog.Log, opts Options)
 		log.Code(1905, "INFO", "No file configured to monitor.")
 	}
 	size := readSize
-	onlyNew := map[string]bool{}
+	onlyNew, given := map[string]bool{}, map[string]bool{}
 	for _, f := range files {
-		c.configure(f)
+		c.configure(f, given)
 		if f.Format == "docker" || f.Format == "cri" {
 			size = maxContainer + readSize
 		}
@@ -112,8 +114,8 @@ func New(files []config.Localfile, sink event.Sink, log *olog.Log, opts Options)
 	return c, nil
 }
 
-// configure takes one <localfile>.
-func (c *Collector) configure(f config.Localfile) {
+// configure takes one <localfile>; given holds the locations before it.
+func (c *Collector) configure(f config.Localfile, given map[string]bool) {
 	switch f.Format {
 	case "eventlog", "eventchannel":
 		return // nothing to read on this system
@@ -125,18 +127,11 @@ func (c *Collector) configure(f config.Localfile) {
 		c.commands = append(c.commands, newCommand(f, c))
 		return
 	}
-	for _, e := range c.entries {
-		if e.cfg.Location == f.Location {
-			c.log.Warn("Duplicated log file given: '%s'.", f.Location)
-			return
-		}
+	if given[f.Location] {
+		c.log.Warn("Duplicated log file given: '%s'.", f.Location)
+		return
 	}
-	for _, j := range c.journals {
-		if j.Location == f.Location {
-			c.log.Warn("Duplicated log file given: '%s'.", f.Location)
-			return
-		}
-	}
+	given[f.Location] = true
 	if f.Format == "journald" {
 		c.journals = append(c.journals, f)
 		return

@@ -123,6 +123,7 @@ func (c *Collector) wakeAll() {
 // tick is what a pass of OSSEC's loop is: it looks at all names and files, starts commands and counts to the keepalive.
 func (c *Collector) tick() {
 	now := c.opts.Now()
+	c.rounds++
 	c.names(now)
 	c.watchAll()
 	c.wakeAll()
@@ -160,6 +161,7 @@ func (c *Collector) watchAll() {
 
 // round gives every file that is ready one turn, in the order in which they were woken; those that have more to read stay ready.
 func (c *Collector) round() {
+	c.rounds++
 	turns := c.ready
 	c.ready = c.spare[:0]
 	defer func() { c.spare = turns[:0] }()

@@ -60,6 +60,7 @@ func (c *Collector) leave(w *follower, now time.Time) {
 	old.key = fmt.Sprintf("%s\x00%x:%x", w.path, w.id.dev, w.id.ino)
 	old.retired, old.ready, old.last = true, false, now
 	c.order = append(c.order, &old)
+	c.store.drop(w.key) // its position is under the new key from now on
 	w.f = nil
 	if f, err := c.formatOf(w.entry, w.path); err == nil { // it was accepted before
 		w.format = f
@@ -121,7 +122,7 @@ func (c *Collector) between(w *follower, limit int64) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	for _, path := range rotatedNames(w.path) {
+	for _, path := range c.rotatedNames(w.path) {
 		st, err := statPath(path)
 		if err != nil || !st.regular() || st.id == w.id || st.id == now.id || st.mtime <= w.mtime || st.mtime > limit || st.size == 0 || c.follows(path) || c.reading(st.id) {
 			continue
@@ -151,7 +152,7 @@ func (c *Collector) follows(path string) bool {
 
 // reopenRotated opens a parked file that has got another name since.
 func (c *Collector) reopenRotated(w *follower, now time.Time) bool {
-	for _, path := range rotatedNames(w.path) {
+	for _, path := range c.rotatedNames(w.path) {
 		if st, err := statPath(path); err != nil || st.id != w.id {
 			continue
 		}
@@ -204,7 +205,7 @@ func (c *Collector) copyOf(w *follower) (*os.File, status, bool) {
 	if w.print.Len == 0 {
 		return nil, status{}, false
 	}
-	for _, path := range rotatedNames(w.path) {
+	for _, path := range c.rotatedNames(w.path) {
 		f, st, err := openFile(path)
 		if err != nil {
 			continue
@@ -234,10 +235,9 @@ func (c *Collector) adopt(w *follower, st status) {
 
 // isCopy reports whether a file that a glob matches is a copy, made by rotation, of one that is followed and has not been emptied yet.
 func (c *Collector) isCopy(path string, st status) bool {
-	dir, base := filepath.Split(path)
-	for _, w := range c.order {
-		wdir, wbase := filepath.Split(w.path)
-		if w.f == nil || w.print.Len == 0 || w.id == st.id || wdir != dir || !rotatedName(wbase, base) {
+	for _, original := range originalNames(path) {
+		w := c.byPath[original]
+		if w == nil || w.f == nil || w.print.Len == 0 || w.id == st.id {
 			continue
 		}
 		if f, _, err := openFile(path); err == nil {
@@ -251,21 +251,69 @@ func (c *Collector) isCopy(path string, st status) bool {
 	return false
 }
 
-// rotatedNames lists the files beside path whose names are made of its name as rotation does: "app.log.1", "app.log-20261124",
-// "app-20261124.log", "app.1.log", "app.log.old".
-func rotatedNames(path string) []string {
+// originalNames lists the names of which rotation may have made a name: the inverse of rotatedName.
+func originalNames(path string) []string {
 	dir, base := filepath.Split(path)
-	entries, err := os.ReadDir(filepath.Clean("./" + dir))
-	if filepath.IsAbs(path) {
-		entries, err = os.ReadDir(dir)
+	ext := filepath.Ext(base)
+	var names []string
+	for i := 1; i < len(base); i++ {
+		if rotationMark(base[i:]) {
+			names = append(names, dir+base[:i])
+		}
+		if ext != "" && i < len(base)-len(ext) && rotationMark(base[i:len(base)-len(ext)]) {
+			names = append(names, dir+base[:i]+ext)
+		}
 	}
+	return names
+}
+
+// listing is what a directory held when it was read.
+type listing struct {
+	dir   status
+	round int
+	names []string // sorted
+}
+
+// maxListings is how many directories are remembered.
+const maxListings = 256
+
+// list gives the sorted names of a directory. It is read once in a round at most, and only when it has changed.
+func (c *Collector) list(dir string) []string {
+	if dir == "" {
+		dir = "."
+	}
+	st, err := statPath(dir)
+	old := c.listings[dir]
+	if old != nil && err == nil && st.id == old.dir.id && st.mtime == old.dir.mtime &&
+		(old.round == c.rounds || time.Since(time.Unix(0, st.mtime)) > calmAfter) {
+		return old.names
+	}
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil
 	}
-	var names []string
+	if len(c.listings) >= maxListings {
+		clear(c.listings)
+	}
+	l := &listing{dir: st, round: c.rounds}
 	for _, e := range entries {
-		if rotatedName(base, e.Name()) {
-			names = append(names, dir+e.Name())
+		l.names = append(l.names, e.Name())
+	}
+	c.listings[dir] = l
+	return l.names
+}
+
+// rotatedNames lists the files beside path whose names are made of its name as rotation does: "app.log.1", "app.log-20261124",
+// "app-20261124.log", "app.1.log", "app.log.old".
+func (c *Collector) rotatedNames(path string) []string {
+	dir, base := filepath.Split(path)
+	stem := strings.TrimSuffix(base, filepath.Ext(base))
+	all := c.list(dir)
+	i, _ := slices.BinarySearch(all, stem)
+	var names []string
+	for ; i < len(all) && strings.HasPrefix(all[i], stem); i++ {
+		if rotatedName(base, all[i]) {
+			names = append(names, dir+all[i])
 		}
 	}
 	return names
