@@ -14,14 +14,14 @@ import (
 	"github.com/vedette-hids/vedette/rules/decode"
 )
 
-// macLines are made up after the public format of macOS system logs.
+// macLines are our own, in the form of macOS system logs.
 var macLines = []string{
-	"Jul  1 09:00:55 calvisitor-10-105-160-95 kernel[0]: IOThunderboltSwitch<0>(0x0)::listenerCallback - Thunderbolt HPD packet for route = 0x0 port = 11 unplug = 0",
-	"Jul  1 09:01:05 calvisitor-10-105-160-95 com.apple.CDScheduler[43]: Thermal pressure state: 1 Memory pressure state: 0",
-	"Jul  1 09:02:26 calvisitor-10-105-160-95 kernel[0]: ARPT: 620701.011328: AirPort_Brcm43xx::syncPowerState: WWEN[enabled]",
-	"Jul  1 09:03:11 calvisitor-10-105-160-95 mDNSResponder[91]: mDNS_DeregisterInterface: Frequent transitions for interface en0 (FE80:0:0:0:C6B3:1FF:FECD:467F)",
-	"Jul  1 09:03:18 authorMacBook-Pro symptomsd[215]: __NEFlow_processed: flow 0x7f8d is complete",
-	"Jul  1 09:04:03 authorMacBook-Pro corecaptured[31174]: CCFile::captureLog Received Capture notice id: 1498928642.112, reason = AuthFail:sts:5_rsn:0",
+	"Jul  1 09:00:55 studio-7 kernel[0]: DisplayLink(0x0)::hotplug - notice for route = 0x1 port = 3 unplug = 1",
+	"Jul  1 09:01:05 studio-7 com.example.Planner[57]: Battery pressure: 2 Thermal pressure: 0",
+	"Jul  1 09:02:26 studio-7 kernel[0]: WLAN: 10233.004711: Radio_4360::powerState: sleep[disabled]",
+	"Jul  1 09:03:11 studio-7 mDNSResponder[88]: interface en1 changed too often, waiting 5 seconds",
+	"Jul  1 09:03:18 office-mini networkwatch[301]: flow 0x51c is complete after 3 packets",
+	"Jul  1 09:04:03 office-mini capture[412]: stored notice id: 8812.07, reason = Link:sts:1_rsn:4",
 }
 
 // plainLines match no decoder and no rule.

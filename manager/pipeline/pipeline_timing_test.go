@@ -1,0 +1,112 @@
+package pipeline
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/manager/alert"
+	"github.com/vedette-hids/vedette/rules"
+	"github.com/vedette-hids/vedette/rules/decode"
+)
+
+// discard formats alerts and throws them away.
+type discard struct{ buf []byte }
+
+func (d *discard) Record(_ *event.Event, out *rules.Outcome) {
+	if a := out.Alert; a != nil && a.Rule.Log {
+		d.buf = alert.AppendText(d.buf[:0], a)
+	}
+}
+
+func (*discard) Idle(time.Time) {}
+
+// corpus gives the directory with OSSEC's rules and recorded logs.
+func corpus(b *testing.B) string {
+	b.Helper()
+	dir := os.Getenv("VEDETTE_CORPUS")
+	if dir == "" {
+		dir = "../../../shared"
+	}
+	if _, err := os.Stat(filepath.Join(dir, "corpus")); err != nil {
+		b.Skipf("no corpus at %s; set VEDETTE_CORPUS", dir)
+	}
+	return dir
+}
+
+func corpusRules(b *testing.B, dir string) *rules.Ruleset {
+	b.Helper()
+	root := filepath.Join(dir, "corpus", "ossec-4.3.0")
+	var src rules.Sources
+	read := func(p string) []byte {
+		data, err := os.ReadFile(filepath.Join(root, p))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return data
+	}
+	src.Decoders = append(src.Decoders, decode.Source{Name: "decoder.xml", Data: read("decoder.xml")})
+	cfg, _ := config.Parse(root, "ossec.conf", read("ossec.conf"))
+	for _, r := range cfg.Rules.Rules {
+		src.Rules = append(src.Rules, rules.File{Name: r, Data: read(r)})
+	}
+	rs, problems := rules.Load(src, rules.DefaultOptions())
+	if err := problems.Err(); err != nil {
+		b.Fatal(err)
+	}
+	return rs
+}
+
+func logLines(b *testing.B, dir, source string) []string {
+	b.Helper()
+	f, err := os.Open(filepath.Join(dir, "vectors", "logs", "ossec-4.3.0", source+".stream.jsonl"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	var lines []string
+	sc := bufio.NewScanner(f)
+	sc.Buffer(nil, 1<<20)
+	for sc.Scan() {
+		var l struct{ Log string }
+		if err := json.Unmarshal(sc.Bytes(), &l); err != nil {
+			b.Fatal(err)
+		}
+		lines = append(lines, l.Log)
+	}
+	return lines
+}
+
+// BenchmarkPipeline is the whole analysis: decode, match, correlate, format alerts. Run it with -cpu 1,2 to see what the second core brings.
+func BenchmarkPipeline(b *testing.B) {
+	dir := corpus(b)
+	rs := corpusRules(b, dir)
+	for _, source := range []string{"openssh", "linux", "apache"} {
+		lines := logLines(b, dir, source)
+		b.Run(source, func(b *testing.B) {
+			p := New(Options{Ruleset: rs, State: rules.NewState(rs, rules.Stores{}), Recorder: &discard{}, LocalHost: "vm"})
+			ctx, cancel := context.WithCancel(b.Context())
+			done := make(chan error, 1)
+			go func() { done <- p.Run(ctx) }()
+			now := time.Unix(1700000000, 0)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				m := event.Message{Kind: event.KindLog, Location: "/var/log/x", Text: lines[i%len(lines)]}
+				if err := p.Submit(ctx, event.NewEvent(m, nil, now.Add(time.Duration(i)*time.Millisecond))); err != nil {
+					b.Fatal(err)
+				}
+			}
+			cancel()
+			if err := <-done; err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
