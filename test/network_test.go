@@ -11,13 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 // host is one network namespace.
 type host struct {
-	t  *testing.T
+	t  testing.TB
 	ns string
 }
 
@@ -49,12 +50,12 @@ func (h host) try(stdin, name string, args ...string) (string, error) {
 
 // network makes namespaces and links, and takes them away at the end of the test.
 type network struct {
-	t     *testing.T
+	t     testing.TB
 	tag   string
 	links int
 }
 
-func newNetwork(t *testing.T) *network {
+func newNetwork(t testing.TB) *network {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("end-to-end test skipped: it needs root to make network namespaces")
@@ -64,7 +65,7 @@ func newNetwork(t *testing.T) *network {
 			t.Skipf("end-to-end test skipped: %s is not installed", program)
 		}
 	}
-	n := &network{t: t, tag: fmt.Sprintf("v%d", os.Getpid()%100000)}
+	n := &network{t: t, tag: fmt.Sprintf("v%d%c", os.Getpid()%100000, 'a'+networks.Add(1)-1)}
 	if out, err := exec.Command("ip", "netns", "add", n.tag+"-probe").CombinedOutput(); err != nil {
 		t.Skipf("end-to-end test skipped: network namespaces cannot be made here: %s", out)
 	}
