@@ -55,6 +55,9 @@ type network struct {
 	links int
 }
 
+// networks numbers the networks of this process, which may exist at the same time.
+var networks atomic.Int32
+
 func newNetwork(t testing.TB) *network {
 	t.Helper()
 	if os.Geteuid() != 0 {
