@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"time"
 
+	"github.com/vedette-hids/vedette/activeresponse"
 	"github.com/vedette-hids/vedette/activeresponse/responders"
 	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/config/verify"
@@ -47,6 +50,12 @@ func manageAgents(c call) int {
 }
 
 func ossecControl(c call) int {
+	if len(c.args) > 0 && c.args[0] == "restart" {
+		// What is blocked stays blocked meanwhile. When nothing runs there is nobody to tell.
+		ctx, cancel := context.WithTimeout(c.ctx, time.Second)
+		activeresponse.Control(ctx, activeresponse.ControlPath(c.root), activeresponse.ControlRequest{Do: "keep"}) //nolint:errcheck // see above
+		cancel()
+	}
 	return control.Run(c.ctx, control.Env{Root: c.root, Self: c.self, Type: control.RoleOf(c.root), Stdout: c.stdout, Stderr: c.stderr}, c.args)
 }
 
