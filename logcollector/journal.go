@@ -180,7 +180,7 @@ func (j *journal) read(ctx context.Context, from io.Reader) error {
 		if json.Unmarshal(line, &e) != nil {
 			continue
 		}
-		if text, ok := e.text(time.Local); ok {
+		if text := e.text(time.Local); text != "" {
 			if err := j.c.sink.Send(ctx, event.Message{Kind: event.KindLog, Location: journalLocation, Text: text}); err != nil {
 				return fmt.Errorf("%w: %w", errDelivery, err)
 			}
@@ -210,12 +210,12 @@ func readLine(in *bufio.Reader, buf []byte) (line []byte, long bool, err error) 
 }
 
 // text makes the event text: time with zone, host, identifier, message (spec logcollector.md, section 16). The line end that OSSEC adds is
-// left out: the manager deletes it.
-func (e *journalEntry) text(zone *time.Location) (string, bool) {
+// left out: the manager deletes it. A record without what is needed gives "".
+func (e *journalEntry) text(zone *time.Location) string {
 	host, id, msg := journalField(e.Host), journalField(e.Identifier), journalField(e.Message)
 	usec, err := strconv.ParseInt(e.Stamp, 10, 64)
 	if id == "" || host == "" || msg == "" || err != nil {
-		return "", false
+		return ""
 	}
 	if len(id) > maxIdentifier {
 		id = id[:maxIdentifier]
@@ -224,7 +224,7 @@ func (e *journalEntry) text(zone *time.Location) (string, bool) {
 	if len(s) > maxEvent {
 		s = s[:maxEvent]
 	}
-	return strings.ReplaceAll(s, "\x00", " "), true
+	return strings.ReplaceAll(s, "\x00", " ")
 }
 
 // journalField reads a field of which the first value counts.

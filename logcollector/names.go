@@ -238,6 +238,7 @@ func (c *Collector) beginDated(e *entry, earlier []string, now time.Time) {
 			}
 			if w := c.add(e, name, now); w != nil { // a day that passed while nothing was followed
 				w.retired = true
+				c.open(w, now)
 				c.wake(w)
 			}
 		}
