@@ -36,14 +36,17 @@ func (m *Monitor) newWorker(t *throttle) *worker {
 }
 
 // check compares the file at path with the baseline, sends the message that is due and then brings the baseline up to date (spec section
-// 4.9 and 4.10). With forward it sends the state of an unchanged file too. The error is that of the sink, of ctx or of the baseline; trouble
+// 4.9 and 4.10). The error is that of the sink, of ctx or of the baseline; trouble
 // with the file is logged.
-func (w *worker) check(ctx context.Context, path string, forward bool) (outcome, error) {
-	m := w.m
+func (w *worker) check(ctx context.Context, j job) (outcome, error) {
+	m, path := w.m, j.path
 	defer m.lock(path).Unlock()
 	old, known := m.store.get(path)
 	r := m.rootOf(path)
-	info, err := lstatBelow(r, path)
+	info, err := lstat(path)
+	if !j.walked {
+		err = belowRoot(r, path, err)
+	}
 	if err != nil && !gone(err) {
 		m.log.Text("Error accessing '%s'.", path)
 		return outcomeFailed, nil
@@ -59,27 +62,26 @@ func (w *worker) check(ctx context.Context, path string, forward bool) (outcome,
 	}
 	target := linkTarget(path, &info)
 	if known && old.holds(r.set, &info, target) {
-		if forward {
+		if j.forward {
 			return outcomeNone, m.send(ctx, message(old.text(), path, ""))
 		}
 		return outcomeNone, nil
 	}
-	return w.compare(ctx, r, path, &info, target, &old, known, forward)
+	return w.compare(ctx, r, path, &info, target, &old, known, j.forward)
 }
 
-// lstatBelow is lstat, but a path that leads through a symbolic link below the root does not exist: a walk would not come by it, though the
-// system finds a file there.
-func lstatBelow(r *root, path string) (fileInfo, error) {
-	info, err := lstat(path)
+// belowRoot corrects the result of lstat: a path that leads through a symbolic link below the root does not exist, because a walk does not
+// come by it, whatever the system finds there.
+func belowRoot(r *root, path string, err error) error {
 	if err != nil && gone(err) || r == nil || path == r.path {
-		return info, err
+		return err
 	}
 	for dir, _ := split(path); len(dir) > len(r.path); dir, _ = split(dir) {
 		if up, uerr := lstat(dir); uerr == nil && up.kind != kindDir || uerr != nil && gone(uerr) {
-			return fileInfo{}, fs.ErrNotExist
+			return fs.ErrNotExist
 		}
 	}
-	return info, err
+	return err
 }
 
 // linkTarget looks at what a symbolic link leads to; nil if path is no link or leads nowhere.
@@ -196,13 +198,30 @@ func (w *worker) build(ctx context.Context, r *root, path string, info, target *
 		w.m.log.Every("syscheck size", time.Hour).Warn("File '%s' is larger than %d bytes and is not hashed.", path, w.m.opts.MaxFileSize)
 		return e, nil, nil
 	}
+	share := w.m.cfg.PrefilterCmd == "" && !r.ReportChanges && opened.size >= seenMin && opened.stamp.proves(now)
+	if share {
+		d, found, err := w.m.seen.find(ctx, opened.stamp, r.set&sum.Hashes)
+		if err != nil {
+			return e, nil, err
+		}
+		if found {
+			e.file.Digests = d
+			return e, nil, nil
+		}
+	}
 	content, err = w.hash(ctx, r, path, f, e)
+	after, rerr := f.restat()
+	e.racy = err != nil || rerr != nil || after.stamp != opened.stamp || !opened.stamp.proves(now)
+	if share {
+		d := e.file.Digests
+		if e.racy {
+			d.Has = 0
+		}
+		w.m.seen.put(opened.stamp, d)
+	}
 	if err != nil {
-		e.racy = true
 		return e, nil, err
 	}
-	after, err := f.restat()
-	e.racy = err != nil || after.stamp != opened.stamp || !opened.stamp.proves(now)
 	return e, content, nil
 }
 

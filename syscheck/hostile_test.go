@@ -1,3 +1,5 @@
+//go:build linux
+
 package syscheck
 
 import (
@@ -30,10 +32,15 @@ func tree(t *testing.T) string {
 
 func write(t *testing.T, path, text string) {
 	t.Helper()
+	mustWrite(t, path, []byte(text))
+}
+
+func mustWrite(t testing.TB, path string, text []byte) {
+	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(path, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

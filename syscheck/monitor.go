@@ -103,6 +103,7 @@ type Monitor struct {
 	ignore   filter
 	nodiff   filter
 	store    *store
+	seen     *seen
 	snaps    snapshots
 	throttle *throttle
 
@@ -133,6 +134,7 @@ func New(cfg *config.Syscheck, sink event.Sink, log *olog.Log, opts Options) (*M
 		snaps:   snapshots{dir: opts.DiffDir, max: opts.MaxSnapshot, keep: opts.KeepStates},
 		request: make(chan struct{}, 1),
 		seed:    maphash.MakeSeed(),
+		seen:    newSeen(),
 	}
 	m.throttle = &throttle{sleep: opts.Sleep, after: opts.SleepAfter, rate: cfg.IOBudget * 1e6}
 	if cfg.Disabled {

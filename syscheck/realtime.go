@@ -359,14 +359,15 @@ func (rt *realtime) noticed(batch []duePath) {
 // appearance handles one path according to what is there now.
 func (p *pass) appearance(ctx context.Context, d duePath) error {
 	m := p.m
-	info, err := lstatBelow(m.rootAbove(d.path), d.path)
+	info, err := lstat(d.path)
+	err = belowRoot(m.rootAbove(d.path), d.path, err)
 	isDir := err == nil && info.kind == kindDir
 	if !isDir && (err == nil || gone(err)) && m.store.hasTree(d.path) { // a known directory that is gone
 		if err := p.lost(ctx, d.path); err != nil {
 			return err
 		}
 	}
-	if err := p.emit(ctx, d.path, false); err != nil {
+	if err := p.emit(ctx, job{path: d.path}); err != nil {
 		return err
 	}
 	if !isDir || !d.appeared && m.store.dir(d.path) != 0 {

@@ -20,6 +20,7 @@ const chunk = 4096
 type job struct {
 	path    string
 	forward bool
+	walked  bool // the walker has just come by: the directories above are real
 }
 
 // pass is one walk, of all roots or of a part of the tree. The walker is one goroutine; what it finds is checked by the workers.
@@ -87,7 +88,7 @@ func (p *pass) work(ctx context.Context, w *worker) error {
 			return ctx.Err()
 		}
 		before := w.read.Load()
-		found, err := w.check(ctx, j.path, j.forward)
+		found, err := w.check(ctx, j)
 		if err != nil {
 			return err
 		}
@@ -101,9 +102,9 @@ func (p *pass) work(ctx context.Context, w *worker) error {
 }
 
 // emit hands a path to the workers.
-func (p *pass) emit(ctx context.Context, path string, forward bool) error {
+func (p *pass) emit(ctx context.Context, j job) error {
 	select {
-	case p.jobs <- job{path, forward}:
+	case p.jobs <- j:
 		p.emitted++
 		return nil
 	case <-ctx.Done():
@@ -150,7 +151,7 @@ func (p *pass) walkRoot(ctx context.Context, r *root) error {
 			return nil
 		}
 		p.files.Add(1)
-		return p.emit(ctx, r.path, p.forwards(r.path))
+		return p.emit(ctx, job{path: r.path, forward: p.forwards(r.path)})
 	}
 	return p.walk(ctx, r, r.path)
 }
@@ -160,10 +161,10 @@ func (p *pass) walkRoot(ctx context.Context, r *root) error {
 func (p *pass) missingRoot(ctx context.Context, r *root, err error) error {
 	p.m.log.Text("WARN: Error opening directory: '%s': %s ", r.path, reason(err))
 	if _, known := p.m.store.get(r.path); known {
-		return p.emit(ctx, r.path, false)
+		return p.emit(ctx, job{path: r.path, forward: false})
 	}
 	if info, lerr := lstat(r.path); lerr == nil && info.kind == kindSymlink && r.covers(r.path) && !p.m.ignore.match(r.path) {
-		return p.emit(ctx, r.path, p.forwards(r.path)) // a dangling link
+		return p.emit(ctx, job{path: r.path, forward: p.forwards(r.path)}) // a dangling link
 	}
 	return nil
 }
@@ -269,7 +270,7 @@ func (p *pass) gone(ctx context.Context, r *root, dir string, known *entryReader
 		if r.taken(path) {
 			continue
 		}
-		if err := p.emit(ctx, path, false); err != nil {
+		if err := p.emit(ctx, job{path: path}); err != nil {
 			return err
 		}
 	}
@@ -317,7 +318,7 @@ func (p *pass) replaced(ctx context.Context, path string, old *entry) error {
 	if old == nil {
 		return nil
 	}
-	return p.emit(ctx, path, false)
+	return p.emit(ctx, job{path: path})
 }
 
 // file hands over a file unless its attributes prove that it is unchanged.
@@ -329,7 +330,7 @@ func (p *pass) file(ctx context.Context, r *root, path string, info *fileInfo, o
 	if !forward && old != nil && old.holds(r.set, info, linkTarget(path, info)) {
 		return p.throttle.file(ctx, false)
 	}
-	return p.emit(ctx, path, forward)
+	return p.emit(ctx, job{path, forward, true})
 }
 
 // lostDirs handles the known directories below dir that are not there any more.
@@ -355,7 +356,7 @@ func (p *pass) lost(ctx context.Context, dir string) error {
 	for _, d := range m.store.below(dir) {
 		known := newEntryReader(m.store, d)
 		for k := known.peek(); k != nil; k = known.peek() {
-			if err := p.emit(ctx, join(d, k.name), false); err != nil {
+			if err := p.emit(ctx, job{path: join(d, k.name)}); err != nil {
 				return err
 			}
 			known.advance()

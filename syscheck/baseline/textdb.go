@@ -27,7 +27,7 @@ func parseLine(line string) (r row, live bool) {
 	}
 	r = row{prefix: head[:3], sum: head[3:], path: rest, time: noTime}
 	if t, path, ok := strings.Cut(rest, " "); ok && strings.HasPrefix(t, "!") {
-		if n, err := strconv.ParseInt(t[1:], 10, 64); err == nil && n >= 0 && t[1] != '+' {
+		if n, err := strconv.ParseInt(t[1:], 10, 64); err == nil && strconv.FormatInt(n, 10) == t[1:] && n >= 0 {
 			r.time, r.path = n, path
 		}
 	}

@@ -1,0 +1,75 @@
+package syscheck
+
+import (
+	"context"
+	"sync"
+
+	"github.com/vedette-hids/vedette/syscheck/sum"
+)
+
+// seen remembers the digests of contents that were read a moment ago: a library, the symbolic links to it and its hard links lie next to
+// each other, and are read once instead of three times. Contents are known by their stamp, so a change makes another content of it.
+type seen struct {
+	mu      sync.Mutex
+	digests map[stamp]sum.Digests
+	order   []stamp // ring of the keys, oldest replaced first
+	next    int
+	busy    map[stamp]chan struct{} // being read now; closed at the end
+}
+
+const (
+	seenMin  = 16 << 10 // smaller contents are read again sooner than found
+	seenSize = 1024
+)
+
+func newSeen() *seen {
+	return &seen{digests: map[stamp]sum.Digests{}, busy: map[stamp]chan struct{}{}}
+}
+
+// find gives the digests of a content, after waiting for a worker that reads it now. When it gives false, the caller has to read the content
+// and then call put.
+func (s *seen) find(ctx context.Context, key stamp, set sum.Set) (sum.Digests, bool, error) {
+	for {
+		s.mu.Lock()
+		if d, ok := s.digests[key]; ok && d.Has&set == set {
+			s.mu.Unlock()
+			d.Has &= set
+			return d, true, nil
+		}
+		wait, ok := s.busy[key]
+		if !ok {
+			s.busy[key] = make(chan struct{})
+			s.mu.Unlock()
+			return sum.Digests{}, false, nil
+		}
+		s.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return sum.Digests{}, false, ctx.Err()
+		}
+	}
+}
+
+// put ends the reading of a content. d is kept if it has digests, which the caller may claim only when the content did not change meanwhile.
+func (s *seen) put(key stamp, d sum.Digests) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if wait, ok := s.busy[key]; ok {
+		close(wait)
+		delete(s.busy, key)
+	}
+	if d.Has == 0 {
+		return
+	}
+	if _, ok := s.digests[key]; !ok {
+		if len(s.order) < seenSize {
+			s.order = append(s.order, key)
+		} else {
+			delete(s.digests, s.order[s.next])
+			s.order[s.next] = key
+			s.next = (s.next + 1) % seenSize
+		}
+	}
+	s.digests[key] = d
+}
