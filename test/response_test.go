@@ -342,15 +342,24 @@ func killedAgent(t *testing.T, s *responses) {
 	}
 	s.untilGone(one.install, blocks[0])
 	s.ready(one, responseBindings)
-	// A restart that the agent makes itself leaves no gap.
-	s.say(one, "hold", "203.0.113.62", "root")
+	s.restartLeavesNoGap(one, "203.0.113.62", s.manager, "agent_control", "-R", one.id)
+	s.ready(one, responseBindings)
+	s.restartLeavesNoGap(one, "203.0.113.63", one.install, "ossec-control", "restart")
+}
+
+// restartLeavesNoGap restarts an agent with a tool while an address is blocked, which must stay so for its time.
+func (s *responses) restartLeavesNoGap(one *agentHost, addr string, on install, tool string, args ...string) {
+	s.t.Helper()
+	s.say(one, "hold", addr, "root")
 	var b *activeresponse.Block
-	one.eventually("blocked", 20*time.Second, func() bool { b = s.block(one.install, "203.0.113.62"); return b != nil })
+	one.eventually("blocked", 20*time.Second, func() bool { b = s.block(one.install, addr); return b != nil })
 	before := pidsOf(one.install)
-	s.manager.run("", s.manager.bin("agent_control"), "-R", one.id)
+	restarted := make(chan error, 1)
+	go func() { _, err := on.try("", on.bin(tool), args...); restarted <- err }()
 	open := false
 	one.eventually("another process serves", 25*time.Second, func() bool {
-		open = open || time.Now().Before(b.Until) && !one.drops()["203.0.113.62"]
+		dropped := one.drops()[addr]
+		open = open || !dropped && time.Now().Before(b.Until)
 		now := pidsOf(one.install)
 		for pid := range now {
 			if before[pid] {
@@ -359,8 +368,11 @@ func killedAgent(t *testing.T, s *responses) {
 		}
 		return len(now) > 0
 	})
+	if err := <-restarted; err != nil {
+		s.t.Errorf("%s: %v", tool, err)
+	}
 	if open {
-		t.Error("the restart let a blocked address in before its time")
+		s.t.Error("the restart let a blocked address in before its time")
 	}
 	s.untilGone(one.install, b)
 }
