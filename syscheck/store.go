@@ -14,6 +14,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // The baseline file. A directory has a number, and the files of a directory are keys "number name": a path is stored once per directory, the
@@ -79,7 +80,7 @@ func tryOpen(path string) (s *store, err error) {
 		}
 	}()
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
-	if errors.Is(err, bolt.ErrTimeout) { //nolint:staticcheck // the name outside bbolt/errors
+	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("baseline %s: %w", path, errLocked)
 	}
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -38,11 +37,11 @@ type pass struct {
 	completed atomic.Int64
 	places    []place // directories whose jobs may still be running
 
-	files, failed                    atomic.Int64
-	created, changed, deleted, known int64
-	root, dir                        string
-	lastShown                        time.Time
-	counts                           [5]atomic.Int64
+	files, failed atomic.Int64
+	known         int64
+	root, dir     string
+	lastShown     time.Time
+	counts        [5]atomic.Int64
 }
 
 // place is a directory and the number of jobs given out before it.
@@ -403,56 +402,6 @@ func (e *entryReader) peek() *named {
 }
 
 func (e *entryReader) advance() { e.at++ }
-
-// names is a sorted list of file names in one piece of memory: a directory with a million entries must not cost a million strings.
-type names struct {
-	text string
-	ends []uint32
-	ord  []uint32
-}
-
-func (n *names) len() int { return len(n.ord) }
-
-func (n *names) name(i int) string { return n.raw(int(n.ord[i])) }
-
-func (n *names) raw(i int) string {
-	from := uint32(0)
-	if i > 0 {
-		from = n.ends[i-1]
-	}
-	return n.text[from:n.ends[i]]
-}
-
-// readNames lists a directory.
-func readNames(dir string) (names, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return names{}, err
-	}
-	defer f.Close() //nolint:errcheck // opened for reading
-	var n names
-	var b strings.Builder
-	for {
-		list, err := f.Readdirnames(1024)
-		for _, name := range list {
-			b.WriteString(name)
-			n.ends = append(n.ends, uint32(b.Len())) //nolint:gosec // a directory listing of 4 GB does not fit a file system
-		}
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return names{}, err
-		}
-	}
-	n.text = b.String()
-	n.ord = make([]uint32, len(n.ends))
-	for i := range n.ord {
-		n.ord[i] = uint32(i) //nolint:gosec // see above
-	}
-	slices.SortFunc(n.ord, func(x, y uint32) int { return strings.Compare(n.raw(int(x)), n.raw(int(y))) })
-	return n, nil
-}
 
 // show reports progress, at most ten times a second unless it is the end.
 func (p *pass) show(end bool) {
