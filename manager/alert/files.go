@@ -63,6 +63,14 @@ func OpenFiles(root string, opts Options, now time.Time) (*Files, error) {
 		f.Close()
 		return nil, err
 	}
+	for k := range numKinds {
+		if !f.enabled[k] { // a link left from before the kind was turned off; the daily file stays
+			if err := os.Remove(CurrentPath(root, k)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				f.Close()
+				return nil, fmt.Errorf("removing a link of an output that is off: %w", err)
+			}
+		}
+	}
 	return f, nil
 }
 
