@@ -2,7 +2,6 @@ package rootcheck
 
 import (
 	"context"
-	"os"
 	"slices"
 	"strings"
 )
@@ -32,18 +31,20 @@ func (s *Scanner) checkPolicies(ctx context.Context) error {
 // evaluation is what is found for one entry.
 type evaluation struct {
 	*Scanner
-	ctx   context.Context
-	file  string
-	vars  map[string]string
-	items []string // " File: P." and " Process: N."
+	ctx      context.Context
+	file     string
+	vars     map[string]string
+	listings *listings
+	items    []string // " File: P." and " Process: N."
 }
 
 func (s *Scanner) evaluate(ctx context.Context, file string, p *policy) error {
+	dirs := &listings{known: make(map[string][]listedEntry)}
 	for _, e := range p.entries {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		ev := &evaluation{Scanner: s, ctx: ctx, file: file, vars: p.vars}
+		ev := &evaluation{Scanner: s, ctx: ctx, file: file, vars: p.vars, listings: dirs}
 		found := !e.broken && ev.entry(e)
 		if !found {
 			if e.required {
@@ -151,21 +152,49 @@ func (ev *evaluation) directory(dir string, t *policyTest) bool {
 	if ev.ctx.Err() != nil || ev.cfg.SkipNFS && kindOfFS(dir).network {
 		return false
 	}
-	entries, err := readDir(dir)
-	if err != nil {
-		return false
-	}
 	yes := false
-	for _, e := range entries {
-		path := below(dir, e.Name())
-		if t.name.matches(e.Name()) {
+	for _, e := range ev.listings.read(dir) {
+		path := below(dir, e.name)
+		if t.name.matches(e.name) {
 			yes = ev.path(path, t) || yes
 		}
-		if st, err := os.Lstat(path); err == nil && st.IsDir() {
+		if e.dir {
 			yes = ev.directory(path, t) || yes
 		}
 	}
 	return yes
+}
+
+// listings remembers directories while a policy is evaluated: its entries often walk the same trees.
+type listings struct {
+	known map[string][]listedEntry
+	size  int
+}
+
+type listedEntry struct {
+	name string
+	dir  bool
+}
+
+// maxListed bounds the entries that are remembered.
+const maxListed = 200_000
+
+func (l *listings) read(dir string) []listedEntry {
+	if list, ok := l.known[dir]; ok {
+		return list
+	}
+	entries, err := readDir(dir)
+	if err != nil {
+		return nil
+	}
+	list := make([]listedEntry, len(entries))
+	for i, e := range entries {
+		list[i] = listedEntry{e.Name(), e.IsDir()}
+	}
+	if l.size += len(list) + 1; l.size <= maxListed {
+		l.known[dir] = list
+	}
+	return list
 }
 
 // process tests the running processes: the command name, and the path of the program.

@@ -68,7 +68,7 @@ func (s *Scanner) protocol(ctx context.Context, proto string) error {
 
 // usedPorts tries to bind every port.
 func (s *Scanner) usedPorts(ctx context.Context, proto string) (used []int, err error) {
-	for port := 1; port < 1<<16; port++ {
+	for port := 1; port <= s.o.top; port++ {
 		if port&1023 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

@@ -23,6 +23,7 @@ type Options struct {
 	proc   string                                                                    // "/proc"
 	run    func(ctx context.Context, program string, args ...string) (string, error) // runs a program, gives its output
 	kernel kernel                                                                    // nil: the real one
+	top    int                                                                       // highest port that is tried; 0 = 65535
 	ports  portView                                                                  // nil: the real one
 }
 
@@ -64,6 +65,9 @@ func New(cfg *config.Rootcheck, sink event.Sink, log *olog.Log, opts Options) (*
 	}
 	if opts.Settle == 0 {
 		opts.Settle = defaultSettle
+	}
+	if opts.top == 0 {
+		opts.top = 1<<16 - 1
 	}
 	opts.Sleep = max(minSleep, min(opts.Sleep, maxSleep))
 	if opts.kernel == nil {
