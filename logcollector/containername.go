@@ -11,10 +11,12 @@ import (
 // containerName gives "container=NAME image=IMAGE " for a log file of a container, with "pod=NAMESPACE/POD " when Kubernetes made the path;
 // "" when nothing tells. root is where /run and /var are, "/" but for tests.
 func containerName(root, path string) string {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		if s := dockerName(filepath.Dir(target)); s != "" {
-			return s
-		}
+	target := path
+	if t, err := filepath.EvalSymlinks(path); err == nil {
+		target = t
+	}
+	if s := dockerName(filepath.Dir(target)); s != "" {
+		return s
 	}
 	name, pod, id := kubernetesName(path)
 	if name == "" {

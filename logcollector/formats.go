@@ -273,9 +273,13 @@ func (o *ossecAlert) send(emit emitFunc) {
 }
 
 func (o *ossecAlert) Flush(_ time.Duration, final bool, emit emitFunc) {
-	if final && len(o.logs) > 0 {
+	if !final {
+		return
+	}
+	if len(o.logs) > 0 {
 		o.send(emit)
 	}
+	*o = ossecAlert{}
 }
 
 func (o *ossecAlert) Open() bool { return o.open }

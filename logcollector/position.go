@@ -57,9 +57,13 @@ type record struct {
 	Cursor string `json:"cursor,omitempty"`
 }
 
+func newPositions(file string) *positions {
+	return &positions{file: file, known: map[string]position{}, entries: map[string]bool{}, cursors: map[string]string{}, moved: map[string]bool{}}
+}
+
 // loadPositions reads a store. Lines that cannot be read are left out; the error tells of them, and the store can be used nevertheless.
 func loadPositions(file string) (*positions, error) {
-	p := &positions{file: file, known: map[string]position{}, entries: map[string]bool{}, cursors: map[string]string{}, moved: map[string]bool{}}
+	p := newPositions(file)
 	if file == "" {
 		return p, nil
 	}
@@ -70,9 +74,15 @@ func loadPositions(file string) (*positions, error) {
 	if err != nil {
 		return p, fmt.Errorf("reading log positions: %w", err)
 	}
+	if bad := p.read(data); bad > 0 {
+		return p, fmt.Errorf("reading log positions from %s: %d lines are damaged", file, bad)
+	}
+	return p, nil
+}
+
+// read takes what a store holds and returns how many lines cannot be read.
+func (p *positions) read(data []byte) (bad int) {
 	p.size = int64(len(data))
-	p.rewrite = len(data) > 0 && data[len(data)-1] != '\n'
-	bad := 0
 	for line := range bytes.Lines(data) {
 		var r record
 		if json.Unmarshal(line, &r) != nil {
@@ -81,11 +91,8 @@ func loadPositions(file string) (*positions, error) {
 		}
 		p.apply(r)
 	}
-	if bad > 0 {
-		p.rewrite = true
-		return p, fmt.Errorf("reading log positions from %s: %d lines are damaged", file, bad)
-	}
-	return p, nil
+	p.rewrite = bad > 0 || (len(data) > 0 && data[len(data)-1] != '\n')
+	return bad
 }
 
 func (p *positions) apply(r record) {
@@ -251,6 +258,18 @@ func (p *positions) stored() {
 func (p *positions) live() int64 { return int64(len(p.known)+len(p.entries)+len(p.cursors)) * 160 }
 
 func (p *positions) writeAll() error {
+	all := p.everything()
+	if err := atomicfile.Write(p.file, all, 0o640); err != nil {
+		p.rewrite = true
+		return fmt.Errorf("storing log positions: %w", err)
+	}
+	p.size, p.rewrite = int64(len(all)), false
+	p.stored()
+	return nil
+}
+
+// everything is the store as it is written anew.
+func (p *positions) everything() []byte {
 	var all bytes.Buffer
 	enc := json.NewEncoder(&all)
 	for e := range p.entries {
@@ -262,11 +281,5 @@ func (p *positions) writeAll() error {
 	for path, pos := range p.known {
 		enc.Encode(pos.record(path)) //nolint:errcheck // as above
 	}
-	if err := atomicfile.Write(p.file, all.Bytes(), 0o640); err != nil {
-		p.rewrite = true
-		return fmt.Errorf("storing log positions: %w", err)
-	}
-	p.size, p.rewrite = int64(all.Len()), false
-	p.stored()
-	return nil
+	return all.Bytes()
 }

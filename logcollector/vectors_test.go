@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,26 +97,25 @@ const vectorDir = "/var/log/app"
 
 // theatre plays a scenario on a clock of its own.
 type theatre struct {
-	t       *testing.T
-	dir     string
-	now     time.Time
-	c       *Collector
-	got     []string
-	keep    int
-	log     bytes.Buffer
-	refuse  int // sends that fail
-	refused bool
-	down    bool
+	t      *testing.T
+	dir    string
+	now    time.Time
+	c      *Collector
+	mu     sync.Mutex // commands send beside files
+	got    []string
+	log    bytes.Buffer
+	refuse int // sends that fail
+	down   bool
 }
 
 func (th *theatre) Send(_ context.Context, m event.Message) error {
+	th.mu.Lock()
+	defer th.mu.Unlock()
 	if th.down || th.refuse > 0 {
 		th.refuse--
-		th.refused = true
 		return errors.New("receiver gone")
 	}
 	if m.Location == "ossec-keepalive" {
-		th.keep++
 		if !strings.HasPrefix(m.Text, "--MARK--: ") || len(m.Text) > 689 {
 			th.t.Errorf("keepalive %q", m.Text)
 		}
