@@ -15,6 +15,7 @@ import (
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/internal/olog"
 )
 
@@ -452,4 +453,17 @@ func (b *batch) stmt(query string, n int) (*sql.Stmt, error) {
 		b.stmts[key] = st
 	}
 	return st, err
+}
+
+// OptionsOf takes the manager's part of a <syscheck> section; nil means OSSEC's defaults. Patterns of <ignore type="sregex"> count as path
+// prefixes, because the manager never looks at the type (spec syscheck.md, section 1).
+func OptionsOf(cfg *config.Syscheck, log *olog.Log) Options {
+	if cfg == nil {
+		return Options{AutoIgnore: true, Log: log}
+	}
+	o := Options{AutoIgnore: cfg.AutoIgnore, AlertNewFiles: cfg.AlertNewFiles, Ignore: slices.Clone(cfg.Ignore), Log: log}
+	for _, m := range cfg.IgnoreMatch {
+		o.Ignore = append(o.Ignore, m.String())
+	}
+	return o
 }

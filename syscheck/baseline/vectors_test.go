@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/event"
 )
 
@@ -104,22 +105,25 @@ func ruleOf(id, location string) int {
 	return rule
 }
 
-func optionsOf(config string) Options {
-	o := Options{AutoIgnore: true}
-	for part := range strings.SplitSeq(config, "; ") {
-		key, value, _ := strings.Cut(part, "=")
-		switch key {
-		case "alert_new_files":
-			o.AlertNewFiles = value == "yes"
-		case "auto_ignore":
-			o.AutoIgnore = value == "yes"
-		case "ignore":
-			o.Ignore = append(o.Ignore, value)
-		case "ignore type":
-			o.Ignore = append(o.Ignore, strings.TrimPrefix(value, "sregex "))
+// optionsOf reads the settings of a vector as the configuration does.
+func optionsOf(t *testing.T, settings string) Options {
+	t.Helper()
+	var b strings.Builder
+	for part := range strings.SplitSeq(settings, "; ") {
+		key, value, ok := strings.Cut(part, "=")
+		switch {
+		case !ok: // "defaults"
+		case key == "ignore type":
+			b.WriteString("<ignore type=\"sregex\">" + strings.TrimPrefix(value, "sregex ") + "</ignore>")
+		default:
+			b.WriteString("<" + key + ">" + value + "</" + key + ">")
 		}
 	}
-	return o
+	cfg, problems := config.Parse("/", "ossec.conf", []byte("<ossec_config><syscheck><disabled>no</disabled>"+b.String()+"</syscheck></ossec_config>"))
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return OptionsOf(cfg.Syscheck, nil)
 }
 
 // syscheckFile builds the JSON object as the alert writer does (spec section 13), values that are not UTF-8 replaced.
@@ -165,7 +169,7 @@ func TestManagerVectors(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s, err := Open(dir, optionsOf(v.Config))
+			s, err := Open(dir, optionsOf(t, v.Config))
 			if err != nil {
 				t.Fatal(err)
 			}
