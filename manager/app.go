@@ -17,13 +17,11 @@ import (
 	"github.com/vedette-hids/vedette/internal/atomicfile"
 	"github.com/vedette-hids/vedette/internal/olog"
 	"github.com/vedette-hids/vedette/internal/supervise"
-	"github.com/vedette-hids/vedette/internal/version"
 	"github.com/vedette-hids/vedette/keys"
-	"github.com/vedette-hids/vedette/manager/alert"
 	"github.com/vedette-hids/vedette/manager/fleet"
 	"github.com/vedette-hids/vedette/manager/listen"
+	"github.com/vedette-hids/vedette/manager/monitor"
 	"github.com/vedette-hids/vedette/manager/output"
-	"github.com/vedette-hids/vedette/manager/output/syslog"
 	"github.com/vedette-hids/vedette/manager/pipeline"
 	"github.com/vedette-hids/vedette/rootcheck/findings"
 	"github.com/vedette-hids/vedette/rules"
@@ -57,6 +55,7 @@ type App struct {
 	syslog   *listen.Syslog // nil: no syslog <remote>
 	queue    *listen.LocalQueue
 	sinks    []*output.Runner
+	days     *monitor.Monitor
 	protect  *protect.Host
 
 	cleanups []cleanup
@@ -187,34 +186,13 @@ func hostNames() (full, short string) {
 	return full, short
 }
 
-func (a *App) outputs() (*pipeline.Logs, error) {
-	g := &a.cfg.Global
-	files, err := alert.OpenFiles(a.o.Root, alert.Options{AlertsJSON: g.JSONOut, ArchivesJSON: g.LogAllJSON}, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	a.onStop("alert files", files.Close)
-	full, _ := hostNames()
-	log := a.o.Log.Prog("ossec-csyslogd")
-	for _, c := range a.cfg.SyslogOutputs {
-		s, err := syslog.New(c, syslog.Options{Hostname: full, Version: version.Compat, Log: log})
-		if err != nil {
-			return nil, err
-		}
-		a.sinks = append(a.sinks, output.NewRunner(s, log))
-	}
-	a.protect = protect.NewHost(protect.Gather)
-	a.decider = activeresponse.NewDecider(a.cfg, activeresponse.DeciderOptions{Host: a.protect, Log: a.log})
-	return &pipeline.Logs{
-		Files: files, Sinks: a.sinks, Respond: a.respond, Log: a.log, Custom: g.CustomAlertOutput,
-		ArchiveText: g.LogAll, ArchiveJSON: g.LogAllJSON, FirewallLog: a.internal.Bool("analysisd.log_fw"),
-	}, nil
-}
-
 func (a *App) analysis(recorder *pipeline.Logs) error {
 	_, short := hostNames()
 	stores, hostinfo, err := ruleStores(a.o.Root, a.internal, a.log)
 	if err != nil {
+		return err
+	}
+	if stores.Stats, err = rules.NewStatistics(rules.DirStats{Dir: filepath.Join(a.o.Root, "stats")}); err != nil {
 		return err
 	}
 	fim, err := baseline.Open(filepath.Join(a.o.Root, "queue", "syscheck"), baselineOptions(a.cfg, a.log))
@@ -323,6 +301,8 @@ func (a *App) receivers() []supervise.Part {
 		{Name: "message counters", Run: func(ctx context.Context) error { a.flushCounters(ctx); return nil }},
 		{Name: "protected addresses", Run: func(ctx context.Context) error { a.protect.Run(ctx, time.Minute); return nil }},
 		{Name: "monitor", Run: a.monitor},
+		{Name: "daily files", Run: a.days.Run},
+		{Name: "state file", Run: a.stateFile().Run},
 		{Name: "enrolment", Run: a.enrolment},
 	}
 	if a.secure != nil {
@@ -418,6 +398,7 @@ func ruleOptions(cfg *config.Config, in *config.Options) rules.Options {
 	o.OssecExact = cfg.Global.OssecExact
 	o.SuppressByLocation = !cfg.Global.OssecExact
 	o.LocalHost = short
+	o.Responds = func(*event.Rule) bool { return len(cfg.ActiveResponses) > 0 }
 	return o
 }
 

@@ -77,9 +77,17 @@ var ErrDisabled = errors.New("E-Mail notification disabled")
 
 // New makes the mailer that the configuration asks for.
 func New(o Options) (*Mailer, error) {
-	g := o.Global
-	if !g.EmailNotification {
+	if !o.Global.EmailNotification {
 		return nil, ErrDisabled
+	}
+	return NewReporter(o)
+}
+
+// NewReporter makes a mailer for reports, which need a server and a sender but no email_notification.
+func NewReporter(o Options) (*Mailer, error) {
+	g := o.Global
+	if g.EmailFrom == "" {
+		return nil, errors.New("mail: no email_from")
 	}
 	t := o.Transport
 	if t == nil {
