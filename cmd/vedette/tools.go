@@ -16,6 +16,8 @@ import (
 	"github.com/vedette-hids/vedette/keys/agentcontrol"
 	"github.com/vedette-hids/vedette/keys/manageagents"
 	"github.com/vedette-hids/vedette/manager"
+	"github.com/vedette-hids/vedette/manager/report"
+	"github.com/vedette-hids/vedette/manager/stats"
 )
 
 // tools are the OSSEC tools that this program plays when it is called by their names. Each has OSSEC's own flag grammar.
@@ -29,6 +31,8 @@ var tools = map[string]func(c call) int{
 		return agentcontrol.RunListAgents(agentcontrol.Env{Root: c.root, Args: c.args, Stdout: c.stdout, Stderr: c.stderr})
 	},
 	"verify-agent-conf":  func(c call) int { return verify.Run(c.root, c.args, c.stdout, c.stderr) },
+	"ossec-reportd":      func(c call) int { return report.Run(c.args, c.stdin, c.stdout, c.stderr) },
+	"clear_stats":        func(c call) int { return stats.RunClear(c.root, c.args, c.stdout, c.stderr) },
 	"ossec-analysisd":    daemonPart,
 	"ossec-remoted":      daemonPart,
 	"ossec-maild":        daemonPart,
