@@ -200,9 +200,11 @@ func (a *App) analysis(recorder *pipeline.Logs) error {
 		return fmt.Errorf("opening the integrity baseline: %w", err)
 	}
 	a.onStop("integrity baseline", fim.Close)
+	known := findings.Open(filepath.Join(a.o.Root, "queue", "rootcheck"))
+	known.SetLog(a.log)
 	state := rules.NewState(a.ruleset, stores)
 	a.pipe = pipeline.New(pipeline.Options{
-		Ruleset: a.ruleset, State: state, FIM: fim, Findings: findings.Open(filepath.Join(a.o.Root, "queue", "rootcheck")),
+		Ruleset: a.ruleset, State: state, FIM: fim, Findings: known,
 		Hostinfo: hostinfo, Recorder: recorder, Log: a.log, LocalHost: short,
 	})
 	return nil

@@ -98,7 +98,7 @@ func (h *Host) rootkit() error {
 	if cfg == nil {
 		cfg = config.DefaultRootcheck()
 	}
-	log := h.o.Log.Prog("ossec-rootcheck")
+	log := h.o.Log.Prog("rootcheck")
 	if cfg.Disabled {
 		log.Text("Rootcheck disabled. Exiting.")
 		h.log.Warn("Rootcheck module disabled.")
