@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,8 @@ type call struct {
 	name   string // last part of it
 	root   string // install root it belongs to
 	args   []string
+	arg0   string // as it was called, for messages like the C library's
+	json   bool   // --json
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
@@ -31,7 +34,7 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	self := calledBy(os.Args[0])
-	c := call{ctx: ctx, self: self, name: filepath.Base(self), root: rootOf(self), args: os.Args[1:],
+	c := call{ctx: ctx, self: self, name: filepath.Base(self), root: rootOf(self), args: os.Args[1:], arg0: os.Args[0],
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	if tool, ok := tools[c.name]; ok {
 		return tool(c)
@@ -41,13 +44,32 @@ func run() int {
 	}
 	cmd := rootCommand(&c)
 	cmd.SetArgs(c.args)
-	if err := cmd.ExecuteContext(ctx); err != nil {
-		if err != errReported {
-			fmt.Fprintf(os.Stderr, "vedette: %v\n", err)
-		}
-		return 1
+	return exitCode(cmd.ExecuteContext(ctx), os.Stderr)
+}
+
+// coded is an error with an exit code of its own.
+type coded struct {
+	error
+	code int
+}
+
+func (e coded) Unwrap() error { return e.error }
+
+func withCode(code int, err error) error { return coded{err, code} }
+
+// exitCode shows an error that was not shown yet and gives the exit code.
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil {
+		return 0
 	}
-	return 0
+	if !errors.Is(err, errReported) {
+		fmt.Fprintf(stderr, "vedette: %v\n", err)
+	}
+	var c coded
+	if errors.As(err, &c) {
+		return c.code
+	}
+	return 1
 }
 
 // calledBy makes the path of the program absolute without following links, because the link's place tells the install root.

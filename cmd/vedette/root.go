@@ -34,7 +34,16 @@ func rootCommand(c *call) *cobra.Command {
 		SilenceErrors: true,
 	}
 	cmd.PersistentFlags().StringVarP(&c.root, "root", "D", c.root, "install root")
-	cmd.AddCommand(installCommand(c), runCommand(c), demoCommand(c), checkCommand(c))
+	cmd.PersistentFlags().BoolVar(&c.json, "json", false, "results as JSON")
+	cmd.AddGroup(&cobra.Group{ID: "begin", Title: "To begin:"}, &cobra.Group{ID: "work", Title: "To work with:"})
+	for _, sub := range []*cobra.Command{runCommand(c), demoCommand(c), installCommand(c), checkCommand(c)} {
+		sub.GroupID = "begin"
+		cmd.AddCommand(sub)
+	}
+	for _, sub := range []*cobra.Command{agentsCommand(c), blockedCommand(c), blockCommand(c), unblockCommand(c), fimCommand(c), scanCommand(c), rulesCommand(c)} {
+		sub.GroupID = "work"
+		cmd.AddCommand(sub)
+	}
 	return cmd
 }
 

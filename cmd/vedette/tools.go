@@ -1,127 +1,116 @@
 package main
 
 import (
-	"context"
 	"fmt"
+	"net"
 	"os"
-	"time"
 
-	"github.com/vedette-hids/vedette/activeresponse"
 	"github.com/vedette-hids/vedette/activeresponse/responders"
 	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/config/addto"
 	"github.com/vedette-hids/vedette/config/verify"
 	"github.com/vedette-hids/vedette/internal/control"
-	"github.com/vedette-hids/vedette/internal/olog"
-	"github.com/vedette-hids/vedette/internal/version"
+	"github.com/vedette-hids/vedette/internal/daemon"
+	"github.com/vedette-hids/vedette/internal/getopt"
+	"github.com/vedette-hids/vedette/internal/parts"
 	"github.com/vedette-hids/vedette/keys/agentcontrol"
+	"github.com/vedette-hids/vedette/keys/enroll/agentauth"
+	"github.com/vedette-hids/vedette/keys/enroll/authd"
 	"github.com/vedette-hids/vedette/keys/manageagents"
 	"github.com/vedette-hids/vedette/manager"
+	"github.com/vedette-hids/vedette/manager/logtest"
 	"github.com/vedette-hids/vedette/manager/report"
 	"github.com/vedette-hids/vedette/manager/stats"
+	"github.com/vedette-hids/vedette/pattern/regextool"
+	rootcheck "github.com/vedette-hids/vedette/rootcheck/findings/control"
+	"github.com/vedette-hids/vedette/rules/list/makelists"
+	baseline "github.com/vedette-hids/vedette/syscheck/baseline/control"
 )
 
 // tools are the OSSEC tools that this program plays when it is called by their names. Each has OSSEC's own flag grammar.
 var tools = map[string]func(c call) int{
-	"manage_agents": manageAgents,
-	"ossec-control": ossecControl,
-	"agent_control": func(c call) int {
-		return agentcontrol.Run(agentcontrol.Env{Root: c.root, Args: c.args, Stdout: c.stdout, Stderr: c.stderr})
+	"manage_agents": func(c call) int {
+		return manageagents.Run(manageagents.Env{Root: c.root, Server: control.RoleOf(c.root) != "agent", Args: c.args, Prog: c.arg0,
+			Getenv: os.Getenv, Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr})
 	},
-	"list_agents": func(c call) int {
-		return agentcontrol.RunListAgents(agentcontrol.Env{Root: c.root, Args: c.args, Stdout: c.stdout, Stderr: c.stderr})
+	"ossec-control": func(c call) int {
+		return control.Run(c.ctx, control.Env{Root: c.root, Self: c.self, Type: control.RoleOf(c.root), Stdout: c.stdout, Stderr: c.stderr}, c.args)
 	},
-	"verify-agent-conf":  func(c call) int { return verify.Run(c.root, c.args, c.stdout, c.stderr) },
-	"ossec-reportd":      func(c call) int { return report.Run(c.args, c.stdin, c.stdout, c.stderr) },
-	"clear_stats":        func(c call) int { return stats.RunClear(c.root, c.args, c.stdout, c.stderr) },
-	"ossec-analysisd":    daemonPart,
-	"ossec-remoted":      daemonPart,
-	"ossec-maild":        daemonPart,
-	"ossec-csyslogd":     daemonPart,
-	"ossec-dbd":          daemonPart,
-	"ossec-monitord":     daemonPart,
-	"ossec-agentlessd":   daemonPart,
-	"ossec-agentd":       daemonPart,
-	"ossec-execd":        daemonPart,
-	"ossec-logcollector": daemonPart,
-	"ossec-syscheckd":    daemonPart,
+	"ossec-logtest": func(c call) int {
+		return logtest.Run(logtest.Env{Root: c.root, Args: c.args, Prog: c.arg0, Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr})
+	},
+	"agent_control": func(c call) int { return agentcontrol.Run(c.agentEnv()) },
+	"list_agents":   func(c call) int { return agentcontrol.RunListAgents(c.agentEnv()) },
+	"rootcheck_control": func(c call) int {
+		return rootcheck.RunEnv(rootcheck.Env{Root: c.root, Args: c.args, Prog: c.arg0, Stdout: c.stdout, Stderr: c.stderr})
+	},
+	"syscheck_control":  func(c call) int { return baseline.RunControl(c.root, c.args, c.stdout, c.stderr) },
+	"syscheck_update":   func(c call) int { return baseline.RunUpdate(c.root, c.args, c.stdout, c.stderr) },
+	"verify-agent-conf": func(c call) int { return verify.Run(c.root, c.args, c.stdout, c.stderr) },
+	"ossec-regex":       func(c call) int { return regextool.Run(c.args, c.stdin, c.stdout) },
+	"ossec-makelists":   func(c call) int { return makelists.Run(c.root, c.arg0, c.args, c.stdout, c.stderr) },
+	"ossec-reportd":     func(c call) int { return report.Run(c.args, c.stdin, c.stdout, c.stderr) },
+	"clear_stats":       func(c call) int { return stats.RunClear(c.root, c.args, c.stdout, c.stderr) },
+	"util.sh": func(c call) int {
+		return addto.Run(addto.Env{Root: c.root, Args: c.args, Prog: c.arg0, Stdout: c.stdout})
+	},
+	"agent-auth": func(c call) int {
+		return agentauth.Run(c.ctx, agentauth.Env{Root: c.root, Args: c.args, Stdout: c.stdout, Stderr: c.stderr})
+	},
+	"ossec-authd": enrolServer,
 }
 
-func manageAgents(c call) int {
-	return manageagents.Run(manageagents.Env{
-		Root: c.root, Server: control.RoleOf(c.root) != "agent", Args: c.args, Prog: c.name, Getenv: os.Getenv,
-		Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr,
-	})
-}
-
-func ossecControl(c call) int {
-	if len(c.args) > 0 && c.args[0] == "restart" {
-		// What is blocked stays blocked meanwhile. When nothing runs there is nobody to tell.
-		ctx, cancel := context.WithTimeout(c.ctx, time.Second)
-		activeresponse.Control(ctx, activeresponse.ControlPath(c.root), activeresponse.ControlRequest{Do: "keep"}) //nolint:errcheck // see above
-		cancel()
+func init() {
+	for _, name := range parts.Names() {
+		tools[name] = daemonPart
 	}
-	return control.Run(c.ctx, control.Env{Root: c.root, Self: c.self, Type: control.RoleOf(c.root), Stdout: c.stdout, Stderr: c.stderr}, c.args)
 }
 
-// daemonPart answers for the daemons that are parts of one program here: -V and -t work as they did, starting is ossec-control's.
-func daemonPart(c call) int {
-	conf := ""
-	test := false
-	for i := 0; i < len(c.args); i++ {
-		switch c.args[i] {
-		case "-V":
-			fmt.Fprintf(c.stderr, "\n%s %s - Vedette %s\n\n", version.Product, version.Compat, version.Version)
-			return 0
-		case "-t":
-			test = true
-		case "-d", "-f":
-		case "-c", "-D", "-u", "-g":
-			if i+1 == len(c.args) {
-				fmt.Fprintf(c.stderr, "%s: option %s needs a value\n", c.name, c.args[i])
-				return 1
-			}
-			switch c.args[i] {
-			case "-c":
-				conf = c.args[i+1]
-			case "-D":
-				c.root = c.args[i+1]
-			}
-			i++
-		case "-h":
-			fmt.Fprintf(c.stderr, "%s: -t tests the configuration, -V prints the version; ossec-control starts and stops.\n", c.name)
-			return 0
-		default:
-			fmt.Fprintf(c.stderr, "%s: unknown option %s\n", c.name, c.args[i])
-			return 1
+func (c call) agentEnv() agentcontrol.Env {
+	return agentcontrol.Env{Root: c.root, Args: c.args, Prog: c.arg0, Stdout: c.stdout, Stderr: c.stderr}
+}
+
+// enrolServer is ossec-authd: in the background unless -f, -t, -h or -V say otherwise, as OSSEC's.
+func enrolServer(c call) int {
+	background := true
+	opts, _, err := getopt.Parse(c.args, "Vhdtfinu:g:D:p:c:v:x:k:")
+	root := c.root
+	for _, o := range opts {
+		switch o.Flag {
+		case 'V', 'h', 't', 'f':
+			background = false
+		case 'D':
+			root = o.Value
 		}
 	}
-	if !test {
-		fmt.Fprintf(c.stderr, "%s is a part of one program here. Use: ossec-control start\n", c.name)
-		return 1
+	os.Args[0] = c.self // the child must find its name and root again
+	if background && err == nil && !daemon.IsChild() {
+		if err := daemon.Background(); err != nil {
+			fmt.Fprintln(c.stderr, err)
+			return 1
+		}
+		return 0
 	}
-	return testPart(c, conf)
+	in, _ := config.LoadOptions(root) // its problems are those of the manager
+	return authd.Run(c.ctx, authd.Env{Root: c.root, Args: c.args, Stderr: c.stderr, Workers: in.Int("authd.worker_pool"),
+		MaxConnections: in.Int("authd.max_connections"),
+		Ready: func(net.Addr) {
+			if err := daemon.Ready(); err != nil {
+				fmt.Fprintf(c.stderr, "ossec-authd: %v\n", err)
+			}
+		}})
 }
 
-// testPart checks what one daemon would read.
-func testPart(c call, conf string) int {
-	if conf == "" {
-		conf = c.root + "/etc/ossec.conf"
-	}
-	var problems config.Problems
-	if c.name == "ossec-analysisd" {
-		problems = manager.Check(c.root, conf)
-	} else {
-		cfg, ps := config.Load(c.root, conf)
-		problems = config.ForDaemon(c.name, cfg, ps)
-	}
-	log := olog.New("", c.stderr)
-	for _, text := range problems.LogTexts(c.name, conf) {
-		log.Line(text)
-	}
-	if problems.Err() != nil {
-		return 1
-	}
-	return 0
+// daemonPart answers for a daemon that is a part of one program here.
+func daemonPart(c call) int {
+	return parts.Run(parts.Env{Name: c.name, Prog: c.arg0, Root: c.root, Args: c.args, Stdout: c.stdout, Stderr: c.stderr,
+		Check: func(root, conf string) config.Problems {
+			if c.name == "ossec-analysisd" {
+				return manager.Check(root, conf)
+			}
+			cfg, problems := config.Load(root, conf)
+			return config.ForDaemon(c.name, cfg, problems)
+		}})
 }
 
 func isResponder(name string) bool {

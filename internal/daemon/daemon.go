@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -36,6 +37,9 @@ func Background() error {
 	}
 	defer r.Close()
 	cmd := exec.Command(self, os.Args[1:]...)
+	if filepath.IsAbs(os.Args[0]) {
+		cmd.Args[0] = os.Args[0] // a program that plays a role by its name keeps it
+	}
 	cmd.Env = append(os.Environ(), readyEnv+"=1")
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.Stderr = w
