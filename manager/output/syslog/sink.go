@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -36,6 +37,7 @@ type Sink struct {
 	opts Options
 	host string
 	conn net.Conn
+	gone chan struct{} // closed when the peer of a TCP connection has closed it
 	tls  *tls.Config
 }
 
@@ -96,7 +98,7 @@ func (s *Sink) Format(a *event.Alert) []byte {
 	v := newView(a, s.host, s.opts.Exact)
 	switch s.cfg.Format {
 	case "cef":
-		return formatCEF(v, s.opts.Version)
+		return clip(formatCEF(v, s.opts.Version))
 	case "json":
 		b, truncated := formatJSON(v)
 		if truncated {
@@ -104,10 +106,13 @@ func (s *Sink) Format(a *event.Alert) []byte {
 		}
 		return b
 	case "splunk":
-		return formatSplunk(v)
+		return clip(formatSplunk(v))
 	}
-	return formatDefault(v)
+	return clip(formatDefault(v))
 }
+
+// clip is for locations and users so long that no room is left for the message.
+func clip(b []byte) []byte { return b[:min(len(b), maxPayload)] }
 
 // Send writes one message. A failed connection is opened anew and the message sent again once before it reports the error.
 func (s *Sink) Send(ctx context.Context, a *event.Alert) error {
@@ -123,21 +128,35 @@ func (s *Sink) Send(ctx context.Context, a *event.Alert) error {
 	}
 	if err != nil {
 		s.Close()
+		return fmt.Errorf("sending: %w", err)
 	}
-	return err
+	return nil
 }
 
 func (s *Sink) write(ctx context.Context, msg []byte) error {
+	select {
+	case <-s.gone: // what is written now would be lost without an error
+		s.Close()
+	default:
+	}
 	if s.conn == nil {
 		if err := s.connect(ctx); err != nil {
 			return err
 		}
 	}
-	if err := s.conn.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
+	stop := context.AfterFunc(ctx, func() { s.conn.SetWriteDeadline(time.Now()) })
+	defer stop()
+	if err := s.conn.SetWriteDeadline(time.Now().Add(dialTimeout)); err != nil {
 		return err
 	}
 	_, err := s.conn.Write(msg)
 	return err
+}
+
+// watch notices that the peer closes the connection; collectors send nothing else. It ends with the connection.
+func watch(conn net.Conn, gone chan<- struct{}) {
+	io.Copy(io.Discard, conn)
+	close(gone)
 }
 
 func (s *Sink) connect(ctx context.Context) error {
@@ -158,6 +177,11 @@ func (s *Sink) connect(ctx context.Context) error {
 		s.opts.Log.Every("dial "+s.Name(), time.Minute).Code(1216, "ERROR", "Unable to connect to '%s'.", s.cfg.Server)
 		return fmt.Errorf("connecting to %s: %w", addr, err)
 	}
+	s.gone = nil
+	if network == "tcp" {
+		s.gone = make(chan struct{})
+		go watch(s.conn, s.gone)
+	}
 	return nil
 }
 
@@ -167,6 +191,9 @@ func (s *Sink) Close() error {
 		return nil
 	}
 	err := s.conn.Close()
-	s.conn = nil
+	if s.gone != nil {
+		<-s.gone
+	}
+	s.conn, s.gone = nil, nil
 	return err
 }
