@@ -184,6 +184,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	c.watchAll()
 	if c.opts.Started != nil {
 		c.opts.Started()
+		c.opts.Started = nil
 	}
 	c.startJournals(work)
 	err = c.loop(ctx)

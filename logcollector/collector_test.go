@@ -178,7 +178,7 @@ func TestRotationAndTruncationAreToldAndFollowed(t *testing.T) {
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	got = s.sink.wait(t, 5)
+	s.sink.wait(t, 5)
 	put(t, path, "d\n")
 	got = s.sink.wait(t, 6)
 	expect(t, got[4:], "ossec: File size reduced (inode remained): '"+path+"'.", "d")

@@ -1,3 +1,5 @@
+//go:build unix
+
 package logcollector
 
 import (
@@ -227,9 +229,9 @@ func TestFilesOfADirectoryThatDoesNotExistYet(t *testing.T) {
 	}
 	put(t, filepath.Join(dir, "a.log"), "a\n")
 	put(t, filepath.Join(dir, ".hidden.log"), "hidden\n")
-	got := texts(s.sink.wait(t, 1))
+	s.sink.wait(t, 1)
 	put(t, filepath.Join(dir, "plain"), "plain\n")
-	got = texts(s.sink.wait(t, 2))
+	got := texts(s.sink.wait(t, 2))
 	slices.Sort(got)
 	if !slices.Equal(got, []string{"a", "plain"}) {
 		t.Errorf("%q", got)
@@ -241,7 +243,7 @@ func TestFilesOfADirectoryThatDoesNotExistYet(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, filepath.Join(dir, "b.log"), "b\n")
-	if got := texts(s.sink.wait(t, 3)); got[len(got)-1] != "b" && !slices.Contains(got, "b") {
+	if got := texts(s.sink.wait(t, 3)); !slices.Contains(got, "b") {
 		t.Errorf("%q", got)
 	}
 }

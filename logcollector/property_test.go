@@ -263,7 +263,7 @@ func TestNoLineIsLostOrReordered(t *testing.T) {
 		{"glob that matches rotated names", config.Localfile{Location: "a.log*", Format: "syslog"}, false, 0},
 		{"glob that matches copies", config.Localfile{Location: "a.log*", Format: "syslog"}, false, 2},
 	}
-	runs := 100
+	runs := 60
 	if testing.Short() {
 		runs = 20
 	}

@@ -33,7 +33,11 @@ type scenario struct {
 	Setup    []operation       `json:"setup"`
 	Steps    []operation       `json:"steps"`
 	Improved []wanted          `json:"improved_messages"`
-	Oracle   struct {
+
+	AgentConf *string `json:"agent_conf"`
+	AgentInfo *string `json:"agent_info"`
+
+	Oracle struct {
 		Exit     *int     `json:"exit"`
 		Log      []string `json:"log"`
 		StartLog []string `json:"start_log"`
@@ -200,10 +204,15 @@ func play(t *testing.T, s scenario) (*theatre, config.Problems) {
 	for _, op := range s.Setup {
 		th.do(op)
 	}
-	cfg, ps := config.Parse("", "ossec.conf", []byte("<ossec_config>"+strings.ReplaceAll(s.Config, vectorDir, th.dir)+"</ossec_config>"))
+	client := ""
+	if s.AgentInfo != nil || s.AgentConf != nil {
+		client = "<client><server-ip>10.0.0.1</server-ip></client>"
+	}
+	cfg, ps := config.Parse("", "ossec.conf", []byte("<ossec_config>"+client+strings.ReplaceAll(s.Config, vectorDir, th.dir)+"</ossec_config>"))
 	if ps.Err() != nil {
 		return th, ps
 	}
+	th.mergeAgentConf(s, cfg)
 	poll := 2 * time.Second
 	if s.Internal["logcollector.loop_timeout"] == "5" {
 		poll = 5 * time.Second
@@ -222,6 +231,28 @@ func play(t *testing.T, s scenario) (*theatre, config.Problems) {
 	th.c.begin()
 	t.Cleanup(func() { th.c.end() }) //nolint:errcheck // in memory
 	return th, ps
+}
+
+// mergeAgentConf adds what the manager gave an agent.
+func (th *theatre) mergeAgentConf(s scenario, cfg *config.Config) {
+	root := th.t.TempDir()
+	for name, text := range map[string]*string{config.AgentConfFile: s.AgentConf, config.AgentInfoFile: s.AgentInfo} {
+		if text == nil {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o750); err != nil {
+			th.t.Fatal(err)
+		}
+		put(th.t, filepath.Join(root, name), strings.ReplaceAll(*text, vectorDir, th.dir))
+	}
+	opts := &config.Options{}
+	if s.Internal["logcollector.remote_commands"] == "1" {
+		if err := opts.Set("logcollector.remote_commands", 1); err != nil {
+			th.t.Fatal(err)
+		}
+	}
+	who, _ := config.ReadAgentInfo(root, "Linux ag1 6.1 x x86_64 - OSSEC HIDS v4.3.0")
+	config.LoadAgentConf(root, who, cfg, opts)
 }
 
 // byLocation sorts messages into one list for each location, as different files may be read in any order.
@@ -277,10 +308,11 @@ var deviations = map[string]deviation{
 		"a:/var/log/app/a.log:MySQL log: 070823 21:01:32 partial end of it"}},
 	"fmt_multiline_indented": {"14.8: as recorded, but a begun line is held until its end", []string{a + "Error one   at line 1 \tat line 2", a + "Error two  x",
 		a + "Error three    deep", a + "   cont", a + "Head", a + " cont of head", a + "no newline rest"}},
-	"full_command_no_lf":        {"15: the text is not lost with the line end", []string{"1:n:ossec: output: 'n':\nx"}},
-	"full_command_partial_last": {"15: the last line is not lost", []string{"1:n:ossec: output: 'n':\na\nb"}},
-	"fmt_multiline1_long":       {"14.7: the rest of a long line is not lost", []string{a + cut5887, a + "[continued] " + strings.Repeat("A", 113), a + "after"}},
-	"fmt_multiline2_long_first": {"14.7: a long line is cut and counts as one", []string{a + cut5887 + " second", a + "third fourth"}},
+	"full_command_no_lf":           {"15: the text is not lost with the line end", []string{"1:n:ossec: output: 'n':\nx"}},
+	"full_command_partial_last":    {"15: the last line is not lost", []string{"1:n:ossec: output: 'n':\na\nb"}},
+	"fmt_multiline1_long":          {"14.7: the rest of a long line is not lost", []string{a + cut5887, a + "[continued] " + strings.Repeat("A", 113), a + "after"}},
+	"agent_remote_command_refused": {"6: only the block with the command is left out", []string{a + "a", "1:/var/log/app/b.log:b"}},
+	"fmt_multiline2_long_first":    {"14.7: a long line is cut and counts as one", []string{a + cut5887 + " second", a + "third fourth"}},
 }
 
 // started are scenarios in which the reference ends and we go on.
@@ -326,6 +358,16 @@ func TestScenarios(t *testing.T) {
 			t.Parallel()
 			testScenario(t, s)
 		})
+	}
+}
+
+func TestAgentConfScenarios(t *testing.T) {
+	all := readScenarios(t, "agent-conf.jsonl")
+	if len(all) != 10 {
+		t.Fatalf("%d scenarios, want 10", len(all))
+	}
+	for _, s := range all {
+		t.Run(s.Name, func(t *testing.T) { testScenario(t, s) })
 	}
 }
 
@@ -378,12 +420,14 @@ func testScenario(t *testing.T, s scenario) {
 
 // logDeviations are scenarios in which the numbered lines of the start differ.
 var logDeviations = map[string]string{
-	"glob_nomatch_later":       "the pattern is not opened as a file name",
-	"duplicate_file":           "the second one is noticed before files are opened",
-	"duplicate_pattern":        "the second one is noticed",
-	"fmt_djb-multilog":         "1950 comes after the entry is checked",
-	"fmt_djb-multilog_badname": "as fmt_djb-multilog",
-	"cfg_journald_not_built":   "there is a journal on this system",
+	"agent_remote_command_refused": "6: b.log is followed",
+	"agent_no_agent_info":          "package config reports problems with agent.conf",
+	"agent_bad_element":            "as agent_no_agent_info",
+	"glob_nomatch_later":           "the pattern is not opened as a file name",
+	"duplicate_pattern":            "the second one is noticed",
+	"fmt_djb-multilog":             "1950 comes after the entry is checked",
+	"fmt_djb-multilog_badname":     "as fmt_djb-multilog",
+	"cfg_journald_not_built":       "there is a journal on this system",
 }
 
 func (th *theatre) lines(from, to int) []string {
@@ -396,6 +440,9 @@ func (th *theatre) lines(from, to int) []string {
 
 var number = regexp.MustCompile(`^ossec-logcollector\(\d+\)|Monitoring (full )?output|Duplicated`)
 
+// numbered gives the lines that are compared.
 func numbered(lines []string) []string {
-	return slices.DeleteFunc(append([]string{}, lines...), func(l string) bool { return !number.MatchString(l) })
+	some := slices.DeleteFunc(append([]string{}, lines...), func(l string) bool { return !number.MatchString(l) })
+	slices.Sort(some) // here commands and duplicates are looked at before files
+	return some
 }
