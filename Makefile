@@ -44,9 +44,11 @@ lint:
 	$(GO) tool staticcheck ./...
 	GOOS=darwin $(GO) build -o /dev/null ./cmd/vedette-agent
 
-## bench: benchmarks of the hot paths
+## bench: benchmarks of the hot paths, of the time from a log line to the block, and of file integrity beside AIDE where it is installed
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./pattern ./rules/... ./keys ./manager/... ./agent/... ./syscheck/... ./logcollector ./activeresponse
+	$(GO) test -run '^$$' -bench . ./test
+	$(GO) run ./test/fimbench
 
 ## fuzz: every fuzz target for FUZZTIME each
 fuzz:
