@@ -2,6 +2,7 @@ package alert
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -122,7 +123,8 @@ func AppendJSON(b []byte, a *event.Alert) []byte {
 	o := open(b)
 	o.name("rule")
 	o.b = appendRule(o.b, a.Rule, a.FiredTimes, ev)
-	o.str("id", a.AlertID())
+	o.name("id")
+	o.b = append(appendID(append(o.b, '"'), a), '"')
 	o.num("TimeStamp", a.Epoch*1000)
 	o.given("decoder", ev.Decoder)
 	o.given("decoder_parent", ev.DecoderParent)
@@ -163,7 +165,10 @@ func AppendJSON(b []byte, a *event.Alert) []byte {
 
 // appendOrigin writes the members that end both JSON forms: agent, time and log file.
 func appendOrigin(o *object, ev *event.Event, t time.Time, stampFirst bool) []byte {
-	stamp := func() { o.str("timestamp", string(AppendDate(nil, t))) }
+	stamp := func() {
+		o.name("timestamp")
+		o.b = append(AppendDate(append(o.b, '"'), t), '"')
+	}
 	if !stampFirst {
 		stamp()
 	}
@@ -205,29 +210,14 @@ func appendRule(b []byte, r *event.Rule, fired int, ev *event.Event) []byte {
 	o.some("frequency", int64(r.Frequency))
 	o.some("firedtimes", int64(fired))
 	o.str("group", r.Groups)
-	var groups, pci, cis []string
-	for g := range strings.SplitSeq(r.Groups, ",") {
-		g = strings.TrimSpace(g)
-		switch {
-		case g == "":
-		case strings.HasPrefix(g, "pci_dss_"):
-			pci = append(pci, g[len("pci_dss_"):])
-		case strings.HasPrefix(g, "cis_"):
-			cis = append(cis, g[len("cis_"):])
-		default:
-			groups = append(groups, g)
-		}
-	}
-	o.list("groups", groups)
-	if pci != nil {
-		o.list("PCI_DSS", pci)
-	}
-	if cis != nil {
-		o.list("CIS", cis)
-	}
+	o.groups("groups", r.Groups, "")
+	o.groups("PCI_DSS", r.Groups, pciPrefix)
+	o.groups("CIS", r.Groups, cisPrefix)
 	if strings.Contains(r.Groups, "rootcheck") {
 		for _, t := range complianceTags(ev.FullLog) {
-			o.list(t.name, t.values)
+			if !(t.name == "PCI_DSS" && strings.Contains(r.Groups, pciPrefix) || t.name == "CIS" && strings.Contains(r.Groups, cisPrefix)) {
+				o.list(t.name, t.values)
+			}
 		}
 	}
 	return o.close()
@@ -256,6 +246,40 @@ func appendDynamic(o *object, ev *event.Event) {
 	}
 }
 
+// Groups that name compliance requirements have lists of their own.
+const (
+	pciPrefix = "pci_dss_"
+	cisPrefix = "cis_"
+)
+
+// groups writes the list of the groups that begin with prefix, without it; "" means those that begin with none. A list of a prefix is left
+// out when it is empty.
+func (o *object) groups(name, groups, prefix string) {
+	first := true
+	for g := range strings.SplitSeq(groups, ",") {
+		g = strings.TrimSpace(g)
+		special := strings.HasPrefix(g, pciPrefix) || strings.HasPrefix(g, cisPrefix)
+		if g == "" || prefix == "" && special || !strings.HasPrefix(g, prefix) {
+			continue
+		}
+		if first {
+			o.name(name)
+			o.b = append(o.b, '[')
+		} else {
+			o.b = append(o.b, ',')
+		}
+		first = false
+		o.b = AppendString(o.b, g[len(prefix):])
+	}
+	switch {
+	case !first:
+		o.b = append(o.b, ']')
+	case prefix == "":
+		o.name(name)
+		o.b = append(o.b, "[]"...)
+	}
+}
+
 type tag struct {
 	name   string
 	values []string
@@ -266,17 +290,26 @@ var tagPattern = regexp.MustCompile(`\{([A-Za-z0-9_]+): ([A-Za-z0-9_., ]+)\}`)
 // maxTags bounds what a text from a host can add to an alert.
 const maxTags = 10
 
-// complianceTags reads {NAME: a, b} marks from the first 1023 bytes of a policy finding.
+// ruleMembers are names that no text of a host may give to a member of the rule.
+var ruleMembers = []string{"level", "comment", "sidid", "cve", "info", "frequency", "firedtimes", "group", "groups"}
+
+// complianceTags reads {NAME: a, b} marks from the first 1023 bytes of a policy finding. Marks of the same name become one list.
 func complianceTags(text string) []tag {
 	var tags []tag
 	for _, m := range tagPattern.FindAllStringSubmatch(cut(text, 1023), maxTags) {
-		t := tag{name: m[1]}
+		if slices.Contains(ruleMembers, m[1]) {
+			continue
+		}
+		i := slices.IndexFunc(tags, func(t tag) bool { return t.name == m[1] })
+		if i < 0 {
+			i = len(tags)
+			tags = append(tags, tag{name: m[1]})
+		}
 		for v := range strings.SplitSeq(m[2], ",") {
 			if v = strings.TrimSpace(v); v != "" {
-				t.values = append(t.values, v)
+				tags[i].values = append(tags[i].values, v)
 			}
 		}
-		tags = append(tags, t)
 	}
 	return tags
 }
