@@ -49,13 +49,13 @@ var tools = map[string]func(c call) int{
 	"verify-agent-conf": func(c call) int { return verify.Run(c.root, c.args, c.stdout, c.stderr) },
 	"ossec-regex":       func(c call) int { return regextool.Run(c.args, c.stdin, c.stdout) },
 	"ossec-makelists":   func(c call) int { return makelists.Run(c.root, c.arg0, c.args, c.stdout, c.stderr) },
-	"ossec-reportd":     func(c call) int { return report.Run(c.args, c.stdin, c.stdout, c.stderr) },
+	"ossec-reportd":     func(c call) int { return report.RunAs(c.arg0, c.args, c.stdin, c.stdout, c.stderr) },
 	"clear_stats":       func(c call) int { return stats.RunClear(c.root, c.args, c.stdout, c.stderr) },
 	"util.sh": func(c call) int {
 		return addto.Run(addto.Env{Root: c.root, Args: c.args, Prog: c.arg0, Stdout: c.stdout})
 	},
 	"agent-auth": func(c call) int {
-		return agentauth.Run(c.ctx, agentauth.Env{Root: c.root, Args: c.args, Stdout: c.stdout, Stderr: c.stderr})
+		return agentauth.Run(c.ctx, agentauth.Env{Root: c.root, Args: c.args, Prog: c.arg0, Stdout: c.stdout, Stderr: c.stderr})
 	},
 	"ossec-authd": enrolServer,
 }
@@ -92,7 +92,7 @@ func enrolServer(c call) int {
 		return 0
 	}
 	in, _ := config.LoadOptions(root) // its problems are those of the manager
-	return authd.Run(c.ctx, authd.Env{Root: c.root, Args: c.args, Stderr: c.stderr, Workers: in.Int("authd.worker_pool"),
+	return authd.Run(c.ctx, authd.Env{Root: c.root, Args: c.args, Prog: c.arg0, Stderr: c.stderr, Workers: in.Int("authd.worker_pool"),
 		MaxConnections: in.Int("authd.max_connections"),
 		Ready: func(net.Addr) {
 			if err := daemon.Ready(); err != nil {

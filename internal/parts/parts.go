@@ -121,13 +121,11 @@ func exist(userName, groupName string) bool {
 }
 
 func (env *Env) version() int {
-	const text = "%s %s - Vedette %s"
 	if env.Name == "ossec-dbd" { // as ever: elsewhere, and with an error
-		fmt.Fprintf(env.Stdout, " "+text+" \n", version.Product, version.Compat, version.Version)
+		fmt.Fprintf(env.Stdout, " %s %s - Vedette %s \n", version.Product, version.Compat, version.Version)
 		return 1
 	}
-	fmt.Fprintf(env.Stderr, " \n"+text+"\n \nThis program is free software; see the file LICENSE of its distribution.\n",
-		version.Product, version.Compat, version.Version)
+	fmt.Fprint(env.Stderr, version.Banner())
 	return 0
 }
 

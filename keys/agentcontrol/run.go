@@ -14,6 +14,7 @@ import (
 
 	"github.com/vedette-hids/vedette/internal/getopt"
 	"github.com/vedette-hids/vedette/internal/olog"
+	ver "github.com/vedette-hids/vedette/internal/version"
 	"github.com/vedette-hids/vedette/keys"
 )
 
@@ -115,7 +116,7 @@ func (t *tool) parse() (r request, done bool, code int) {
 		case 'h':
 			return r, true, t.help(0)
 		case 'V':
-			fmt.Fprintf(t.Stderr, "Vedette agent_control, compatible with %s\n", version)
+			fmt.Fprint(t.Stderr, ver.Banner())
 			return r, true, 0
 		case 'l':
 			r.list = true

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vedette-hids/vedette/internal/getopt"
 	"github.com/vedette-hids/vedette/internal/olog"
+	ver "github.com/vedette-hids/vedette/internal/version"
 	"github.com/vedette-hids/vedette/keys"
 )
 
@@ -378,11 +379,11 @@ func (t *tool) check(err error) {
 }
 
 func (t *tool) version() {
-	fmt.Fprintf(t.Stderr, "Vedette manage_agents, compatible with OSSEC HIDS %s\n", version)
+	fmt.Fprint(t.Stderr, ver.Banner())
 }
 
 func (t *tool) help() {
-	fmt.Fprint(t.Stderr, `
+	fmt.Fprint(t.Stderr, ` 
 manage_agents (compatible with OSSEC HIDS `+version+`): adds, removes and lists agents, and carries their keys.
 Without arguments it shows a menu.
 

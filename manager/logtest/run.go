@@ -152,8 +152,7 @@ func (t *tool) longOptions(args []string) (rest []string, err error) {
 func (t *tool) option(o getopt.Option) (end bool) {
 	switch o.Flag {
 	case 'V':
-		t.printf(" \n%s %s - Vedette %s\n \nThis program is free software; see the file LICENSE of its distribution.\n",
-			version.Product, version.Compat, version.Version)
+		t.printf("%s", version.Banner())
 		return true
 	case 'h':
 		t.usage()

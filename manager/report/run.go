@@ -7,11 +7,12 @@ import (
 	"os"
 	"strings"
 
+	"github.com/vedette-hids/vedette/internal/getopt"
 	"github.com/vedette-hids/vedette/internal/olog"
 	"github.com/vedette-hids/vedette/internal/version"
 )
 
-const usage = `
+const usage = ` 
 ossec-reportd: reads alerts.log text on standard input and prints a summary on standard error.
 
     zcat /var/ossec/logs/alerts/2026/Oct/ossec-alerts-05.log.gz | ossec-reportd -f level 10
@@ -28,9 +29,19 @@ Fields: group rule level location srcip user filename
 // Run is the tool ossec-reportd: args without the program name, the result is the exit code. As OSSEC's tool it writes the report and
 // its log lines to stderr and nothing to stdout (spec outputs.md, section 13); scripts that call it read it from there.
 func Run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return RunAs("ossec-reportd", args, stdin, stdout, stderr)
+}
+
+// RunAs is Run for a program that was called by the name prog, which stands in messages about options.
+func RunAs(prog string, args []string, stdin io.Reader, _, stderr io.Writer) int {
 	log := olog.New("", stderr).Prog("ossec-reportd")
 	o, stop, err := parse(args, stderr)
 	if err != nil {
+		var option *getopt.Error
+		if errors.As(err, &option) {
+			fmt.Fprintf(stderr, "%s: %v\n%s", prog, option, usage)
+			return 1
+		}
 		if errors.Is(err, ErrField) {
 			log.Text("ERROR: I%s.", strings.TrimPrefix(err.Error(), ErrField.Error()+": i"))
 		} else if !errors.Is(err, errArgument) {
@@ -71,7 +82,10 @@ func parse(args []string, stderr io.Writer) (o Options, stop bool, err error) {
 	for len(args) > 0 {
 		a := args[0]
 		take := map[string]int{"-f": 2, "-r": 2, "-n": 1, "-u": 1, "-g": 1, "-D": 1, "-c": 1}[a]
-		if len(args) <= take {
+		switch {
+		case take > 0 && len(args) == 1:
+			return o, false, &getopt.Error{Flag: a[1], NoValue: true}
+		case len(args) <= take:
 			return o, false, errArgument
 		}
 		switch a {
@@ -85,13 +99,15 @@ func parse(args []string, stderr io.Writer) (o Options, stop bool, err error) {
 			o.ShowLogs = true
 		case "-t", "-d", "-u", "-g", "-D", "-c":
 		case "-V":
-			fmt.Fprintf(stderr, "\n%s %s - Vedette %s\n\n", version.Product, version.Compat, version.Version)
+			fmt.Fprint(stderr, version.Banner())
 			return o, true, nil
 		case "-h":
 			fmt.Fprint(stderr, usage)
 			return o, true, nil
 		default:
-			fmt.Fprint(stderr, usage)
+			if len(a) > 1 && a[0] == '-' {
+				return o, false, &getopt.Error{Flag: a[1]}
+			}
 			return o, false, errArgument
 		}
 		if err != nil {

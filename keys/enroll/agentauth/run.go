@@ -20,6 +20,7 @@ import (
 
 	"github.com/vedette-hids/vedette/internal/getopt"
 	"github.com/vedette-hids/vedette/internal/olog"
+	ver "github.com/vedette-hids/vedette/internal/version"
 	"github.com/vedette-hids/vedette/keys"
 	"github.com/vedette-hids/vedette/keys/enroll"
 )
@@ -34,6 +35,7 @@ const (
 type Env struct {
 	Root     string   // install root, changed by -D
 	Args     []string // without the program's name
+	Prog     string   // name in messages about options; "" = agent-auth
 	Stdout   io.Writer
 	Stderr   io.Writer
 	Hostname func() (string, error) // nil = os.Hostname
@@ -59,6 +61,9 @@ func Run(ctx context.Context, env Env) int {
 	if env.Hostname == nil {
 		env.Hostname = os.Hostname
 	}
+	if env.Prog == "" {
+		env.Prog = "agent-auth"
+	}
 	c := &command{Env: env, port: defaultPort, log: olog.New("", env.Stderr).Prog("ossec-authd")}
 	if done, code := c.parse(); done {
 		return code
@@ -80,7 +85,7 @@ func (c *command) parse() (done bool, code int) {
 			c.help()
 			return true, 0
 		case 'V':
-			fmt.Fprintln(c.Stderr, "Vedette agent-auth, compatible with OSSEC HIDS v4.2.0")
+			fmt.Fprint(c.Stderr, ver.Banner())
 			return true, 0
 		case 't':
 			c.test = true
@@ -108,7 +113,7 @@ func (c *command) parse() (done bool, code int) {
 		}
 	}
 	if err != nil {
-		fmt.Fprintf(c.Stderr, "agent-auth: %v\n", err)
+		fmt.Fprintf(c.Stderr, "%s: %v\n", c.Prog, err)
 		c.help()
 		return true, 1
 	}
@@ -116,7 +121,7 @@ func (c *command) parse() (done bool, code int) {
 }
 
 func (c *command) help() {
-	fmt.Fprint(c.Stderr, `
+	fmt.Fprint(c.Stderr, ` 
 agent-auth (compatible with OSSEC HIDS v4.2.0): asks a manager for this agent's key and writes etc/client.keys.
 
   -m <manager>  address or name of the manager

@@ -16,6 +16,7 @@ import (
 	"github.com/vedette-hids/vedette/internal/atomicfile"
 	"github.com/vedette-hids/vedette/internal/getopt"
 	"github.com/vedette-hids/vedette/internal/olog"
+	ver "github.com/vedette-hids/vedette/internal/version"
 	"github.com/vedette-hids/vedette/keys/enroll"
 )
 
@@ -25,6 +26,7 @@ const defaultPort = 1515
 type Env struct {
 	Root   string   // install root, changed by -D
 	Args   []string // without the program's name
+	Prog   string   // name in messages about options; "" = ossec-authd
 	Stderr io.Writer
 	Log    *olog.Logger // nil: logs/ossec.log below the root, and Stderr with -d or -f
 
@@ -77,6 +79,9 @@ func Run(ctx context.Context, env Env) int {
 var errSaid = errors.New("reason was logged")
 
 func (c *command) parse() (done bool, code int) {
+	if c.Prog == "" {
+		c.Prog = "ossec-authd"
+	}
 	early := olog.New("", c.Stderr).Prog("ossec-authd")
 	opts, _, err := getopt.Parse(c.Args, "Vhdtfinu:g:D:p:c:v:x:k:")
 	for _, o := range opts {
@@ -85,7 +90,7 @@ func (c *command) parse() (done bool, code int) {
 			c.help()
 			return true, 0
 		case 'V':
-			fmt.Fprintln(c.Stderr, "Vedette ossec-authd, compatible with OSSEC HIDS v4.2.0")
+			fmt.Fprint(c.Stderr, ver.Banner())
 			return true, 0
 		case 'd':
 			c.debug++
@@ -109,7 +114,7 @@ func (c *command) parse() (done bool, code int) {
 		}
 	}
 	if err != nil {
-		fmt.Fprintf(c.Stderr, "ossec-authd: %v\n", err)
+		fmt.Fprintf(c.Stderr, "%s: %v\n", c.Prog, err)
 		c.help()
 		return true, 1
 	}
@@ -117,7 +122,7 @@ func (c *command) parse() (done bool, code int) {
 }
 
 func (c *command) help() {
-	fmt.Fprint(c.Stderr, `
+	fmt.Fprint(c.Stderr, ` 
 ossec-authd (compatible with OSSEC HIDS v4.2.0): gives agents their keys over TLS.
 
   -p <port>    port (default 1515)

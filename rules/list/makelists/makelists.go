@@ -27,8 +27,7 @@ func Run(root, prog string, args []string, stdout, stderr io.Writer) int {
 	for _, opt := range opts {
 		switch opt.Flag {
 		case 'V':
-			fmt.Fprintf(stderr, " \n%s %s - Vedette %s\n \nThis program is free software; see the file LICENSE of its distribution.\n",
-				version.Product, version.Compat, version.Version)
+			fmt.Fprint(stderr, version.Banner())
 			return 0
 		case 'h':
 			usage(stderr)
