@@ -36,7 +36,7 @@ type realtime struct {
 // pendingPath is a path with events that were not looked at yet.
 type pendingPath struct {
 	first, last time.Time
-	appeared    bool // created or moved to this place: a directory has to be walked
+	appeared    bool // created, moved or removed: a directory that is here has to be walked
 }
 
 const (
@@ -225,7 +225,9 @@ func (rt *realtime) event(ev fsnotify.Event) {
 		rt.pending[strings.Clone(ev.Name)] = p
 	}
 	p.last = now
-	p.appeared = p.appeared || ev.Has(fsnotify.Create)
+	// A late "renamed away" may be about the directory that was here before and take the watch of the present one with it: whatever
+	// stands here then has to be walked again.
+	p.appeared = p.appeared || ev.Has(fsnotify.Create) || ev.Has(fsnotify.Rename) || ev.Has(fsnotify.Remove)
 	rt.poke()
 }
 
