@@ -194,8 +194,17 @@ func protectedAddresses(t *testing.T, s *responses) {
 	if got := s.why(one.install, fleetManager1); !strings.Contains(got, "refused: protected: manager\n") {
 		t.Errorf("manager's address on the agent: %q", got)
 	}
-	if out, err := one.try("", one.bin("vedette"), "blocked", "--why", fleetGateway); err == nil && !strings.Contains(out, "default gateway") {
-		t.Errorf("vedette blocked --why %s: %s", fleetGateway, out)
+	for _, in := range []install{s.manager, one.install} {
+		addr, reason := fleetGateway, "default gateway"
+		if in.root == s.manager.root {
+			addr, reason = "127.0.0.1", "loopback address"
+		}
+		if out := in.run("", in.bin("vedette"), "blocked", "--why", addr); !strings.Contains(out, reason) {
+			t.Errorf("vedette blocked --why %s shows\n%s", addr, out)
+		}
+	}
+	if out := one.run("", one.bin("vedette"), "blocked"); !strings.Contains(out, "203.0.113.77") || !strings.Contains(out, s.name("hold")) {
+		t.Errorf("vedette blocked shows\n%s", out)
 	}
 }
 
