@@ -26,8 +26,8 @@ var responseBindings = bindings{
 }
 
 var responseScripts = map[string]string{
-	// Its arguments, one a line, and a mark at the end.
-	"record.sh":     "#!/bin/sh\n{ printf '%s\\n' \"$@\"; echo end; } >>'@ROOT@/recorded'\n",
+	// Its arguments, one a line, and a mark at the end, in one write because several run at a time.
+	"record.sh":     "#!/bin/sh\nprintf '%s\\n' \"$@\" end >>'@ROOT@/recorded'\n",
 	"everywhere.sh": "#!/bin/sh\necho \"$3\" >>'@ROOT@/everywhere'\n",
 	// Hangs, and does not care for polite requests to end, until the test lets it go.
 	"hang.sh": "#!/bin/sh\ntrap '' TERM INT HUP\necho \"$3\" >>'@ROOT@/hanging'\nwhile [ ! -e '@ROOT@/let-go' ]; do sleep 0.2; done\n",
