@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 type effect struct {
@@ -31,7 +31,7 @@ type effect struct {
 }
 
 func effects(t *testing.T, kind string, count int) []effect {
-	all := readVectors[effect](t, "config/config_effects.jsonl")
+	all := vectors.Read[effect](t, "config/config_effects.jsonl")
 	all = slices.DeleteFunc(all, func(e effect) bool { return e.Kind != kind })
 	if len(all) != count {
 		t.Fatalf("%d cases of kind %s, want %d", len(all), kind, count)
@@ -178,15 +178,7 @@ func TestLocalfilesOfAgentConf(t *testing.T) {
 			StartLog []string `json:"start_log"`
 		} `json:"oracle"`
 	}
-	f, err := os.ReadFile(filepath.Join("..", "internal", "testdata", "spec", "logcollector", "agent-conf.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(f)) {
-		var v vector
-		if err := json.Unmarshal([]byte(line), &v); err != nil {
-			t.Fatal(err)
-		}
+	for _, v := range vectors.Read[vector](t, "logcollector/agent-conf.jsonl") {
 		t.Run(v.Name, func(t *testing.T) {
 			root := t.TempDir()
 			if v.AgentConf != nil {

@@ -4,10 +4,12 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 func FuzzParse(f *testing.F) {
-	for _, c := range readVectors[configCase](f, "config/config_cases.jsonl") {
+	for _, c := range vectors.Read[configCase](f, "config/config_cases.jsonl") {
 		if c.Config != nil {
 			f.Add([]byte(*c.Config))
 		}
@@ -41,7 +43,7 @@ func FuzzParse(f *testing.F) {
 }
 
 func FuzzAgentConf(f *testing.F) {
-	for _, e := range readVectors[effect](f, "config/config_effects.jsonl") {
+	for _, e := range vectors.Read[effect](f, "config/config_effects.jsonl") {
 		if e.AgentConf != nil {
 			f.Add([]byte(*e.AgentConf))
 		}
@@ -62,7 +64,7 @@ func FuzzAgentConf(f *testing.F) {
 }
 
 func FuzzOptions(f *testing.F) {
-	for _, e := range readVectors[effect](f, "config/config_effects.jsonl") {
+	for _, e := range vectors.Read[effect](f, "config/config_effects.jsonl") {
 		if e.LocalOptions != "" {
 			f.Add([]byte(e.LocalOptions))
 		}

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,28 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
-
-// readVectors decodes a file of JSON lines below internal/testdata/spec.
-func readVectors[T any](t testing.TB, name string) []T {
-	t.Helper()
-	f, err := os.Open(filepath.Join("..", "internal", "testdata", "spec", filepath.FromSlash(name)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var out []T
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		var v T
-		if err := json.Unmarshal(sc.Bytes(), &v); err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, v)
-	}
-	return out
-}
 
 // testRoot makes the install root that the configuration vectors were recorded with, as far as it is looked at.
 func testRoot(t testing.TB) string {
@@ -125,7 +103,7 @@ func runDaemon(root, daemon, path string, cfg *Config, ps Problems) (exit int, f
 }
 
 func TestDaemonsAcceptAndRefuseWhatTheReferenceDoes(t *testing.T) {
-	cases := readVectors[configCase](t, "config/config_cases.jsonl")
+	cases := vectors.Read[configCase](t, "config/config_cases.jsonl")
 	if len(cases) != 491 {
 		t.Fatalf("read %d cases, want 491", len(cases))
 	}
@@ -209,7 +187,7 @@ func messageKey(s string) string {
 func TestStartValues(t *testing.T) {
 	root := testRoot(t)
 	checked := 0
-	for _, c := range readVectors[configCase](t, "config/config_cases.jsonl") {
+	for _, c := range vectors.Read[configCase](t, "config/config_cases.jsonl") {
 		if c.Config == nil {
 			continue
 		}
@@ -250,7 +228,7 @@ func TestResponseConfiguration(t *testing.T) {
 		Messages []string `json:"messages"`
 		ARConf   string   `json:"ar_conf"`
 	}
-	for _, v := range readVectors[vector](t, "rules/response_config.jsonl") {
+	for _, v := range vectors.Read[vector](t, "rules/response_config.jsonl") {
 		t.Run(v.Name, func(t *testing.T) {
 			cfg, ps := Parse("", "/var/ossec/etc/ossec.conf", []byte("<ossec_config>"+v.XML+"</ossec_config>"))
 			ps = ps.For(Analysisd)
@@ -279,7 +257,7 @@ func TestSyscheckConfiguration(t *testing.T) {
 		Exit   int      `json:"exit_code"`
 		Stderr []string `json:"stderr"`
 	}
-	for _, v := range readVectors[vector](t, "syscheck/config.jsonl") {
+	for _, v := range vectors.Read[vector](t, "syscheck/config.jsonl") {
 		t.Run(v.Name, func(t *testing.T) {
 			cfg, ps := Parse(t.TempDir(), "ossec.conf", []byte("<ossec_config>"+v.Config+"</ossec_config>"))
 			if d := compareDaemon("", "ossec-syscheckd", "ossec.conf", cfg, ps, daemonResult{Exit: &v.Exit, Output: v.Stderr}); d != "" {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 func TestKeyTextVectors(t *testing.T) {
@@ -18,7 +20,7 @@ func TestKeyTextVectors(t *testing.T) {
 		Name       string
 	}
 	exported, imported := 0, 0
-	for _, v := range vectorLines[vector](t, "keys.jsonl") {
+	for _, v := range vectors.Read[vector](t, "protocol/keys.jsonl") {
 		if v.ExportText != "" {
 			exported++
 			if got := ExportText(v.KeysLine); got != v.ExportText {

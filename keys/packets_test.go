@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"testing"
+
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 type packetVector struct {
@@ -29,7 +31,7 @@ type packetVector struct {
 }
 
 func packetVectors(t testing.TB) []packetVector {
-	vs := vectorLines[packetVector](t, "packets.jsonl")
+	vs := vectors.Read[packetVector](t, "protocol/packets.jsonl")
 	if len(vs) != 132 {
 		t.Fatalf("%d packets, want 132", len(vs))
 	}
@@ -153,7 +155,7 @@ func TestKeyDerivationAndExport(t *testing.T) {
 		AES                     string `json:"aes_key_ascii"`
 	}
 	n := 0
-	for _, v := range vectorLines[vector](t, "keys.jsonl") {
+	for _, v := range vectors.Read[vector](t, "protocol/keys.jsonl") {
 		if v.Blowfish == "" {
 			continue
 		}

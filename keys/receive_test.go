@@ -5,10 +5,11 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 type receiveVector struct {
@@ -36,7 +37,7 @@ var receiveDeviations = map[string]struct {
 }
 
 func receiveVectors(t testing.TB) []receiveVector {
-	vs := vectorLines[receiveVector](t, "manager_receive.jsonl")
+	vs := vectors.Read[receiveVector](t, "protocol/manager_receive.jsonl")
 	if len(vs) != 83 {
 		t.Fatalf("%d vectors, want 83", len(vs))
 	}
@@ -44,11 +45,7 @@ func receiveVectors(t testing.TB) []receiveVector {
 }
 
 func TestManagerReceiveVectors(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "internal", "testdata", "spec", "protocol", "manager_receive.client.keys"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := writeKeys(t, string(text))
+	path := writeKeys(t, string(vectors.Data(t, "protocol/manager_receive.client.keys")))
 	store, err := Open(path)
 	if err != nil {
 		t.Fatal(err)

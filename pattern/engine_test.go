@@ -2,12 +2,13 @@ package pattern
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 // compareEngines runs a PCRE2 pattern on every engine that can express it and compares all they say.
@@ -59,7 +60,7 @@ func compareEngines(t *testing.T, p, s string) {
 
 func TestEnginesAgree(t *testing.T) {
 	for _, f := range []string{"semantics", "pcre2_fuzz"} {
-		for _, v := range readVectors(t, "../internal/testdata/spec/patterns/"+f+".jsonl") {
+		for _, v := range readVectors(t, vectors.Path(t, "patterns/"+f+".jsonl")) {
 			if v.Kind == "pcre2" {
 				compareEngines(t, v.Pattern, v.Text)
 			}
@@ -145,7 +146,7 @@ func TestAutomatonFindsWhatPlainSearchFinds(t *testing.T) {
 }
 
 func TestLiteralsOfVectorsAreFound(t *testing.T) {
-	files, _ := filepath.Glob("../internal/testdata/spec/patterns/*.jsonl")
+	files, _ := filepath.Glob(vectors.Path(t, "patterns/*.jsonl"))
 	known, total := 0, 0
 	for _, f := range files {
 		for _, v := range readVectors(t, f) {
@@ -243,7 +244,7 @@ func TestZeroByteEndsPattern(t *testing.T) {
 
 // stockPatterns are the patterns of the stock files, where they are at hand.
 func stockPatterns(t testing.TB) []vector {
-	vs := readVectors(t, filepath.Join(corpusDir(), "corpus", "stock_patterns.jsonl"))
+	vs := readVectors(t, vectors.Corpus(t, "corpus", "stock_patterns.jsonl"))
 	seen := make(map[string]bool)
 	return slices.DeleteFunc(vs, func(v vector) bool {
 		dup := seen[v.Kind+v.Pattern] || !v.Compile
@@ -266,20 +267,11 @@ func stockLiterals(t testing.TB) (lits []string) {
 
 // logLines are the recorded log lines.
 func logLines(t testing.TB) (lines []string) {
-	files, _ := filepath.Glob(filepath.Join(corpusDir(), "vectors", "logs", "ossec-4.3.0", "*.single.jsonl"))
-	if len(files) == 0 {
-		t.Skip("no recorded logs; set VEDETTE_CORPUS")
-	}
+	t.Helper()
+	files, _ := filepath.Glob(filepath.Join(vectors.Corpus(t, "vectors", "logs", "ossec-4.3.0"), "*.single.jsonl"))
 	for _, f := range files {
-		data, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(data)) {
-			if _, rest, ok := strings.Cut(line, `"log": "`); ok {
-				log, _, _ := strings.Cut(rest, `", "`)
-				lines = append(lines, log)
-			}
+		for _, v := range vectors.ReadFile[struct{ Log string }](t, f) {
+			lines = append(lines, v.Log)
 		}
 	}
 	return lines

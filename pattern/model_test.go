@@ -6,6 +6,8 @@ import (
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 // The model is OS_Regex written down as directly as can be: a list of items, tried one after the other with every possibility that
@@ -272,7 +274,7 @@ func checkLiterals(t *testing.T, p interface{ Literals() ([]string, bool) }, s s
 
 func TestRegexEqualsModel(t *testing.T) {
 	for _, f := range []string{"regex_exhaustive", "regex_fuzz", "regex_fuzz_raw"} {
-		for _, v := range readVectors(t, "../internal/testdata/spec/patterns/"+f+".jsonl") {
+		for _, v := range readVectors(t, vectors.Path(t, "patterns/"+f+".jsonl")) {
 			compareWithModel(t, v.Pattern, v.Text)
 		}
 	}

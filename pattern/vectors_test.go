@@ -1,16 +1,16 @@
 package pattern
 
 import (
-	"bufio"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 // vector is one line of the golden data: a pattern, a text and what the reference makes of them.
@@ -36,40 +36,13 @@ type finding interface {
 	Find(s string, caps []string) (int, []string, bool)
 }
 
-// corpusDir is where the data lives that is used in place.
-func corpusDir() string {
-	if d := os.Getenv("VEDETTE_CORPUS"); d != "" {
-		return d
-	}
-	return filepath.Join("..", "..", "shared")
-}
-
+// readVectors decodes a file of vectors.
 func readVectors(t testing.TB, path string) []vector {
 	t.Helper()
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) && strings.Contains(path, "corpus") {
-		t.Skipf("%s is not there; set VEDETTE_CORPUS", path)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var out []vector
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	for n := 1; sc.Scan(); n++ {
-		v := vector{file: filepath.Base(path), line: n}
-		if err := json.Unmarshal(sc.Bytes(), &v); err != nil {
-			t.Fatalf("%s:%d: %v", v.file, n, err)
-		}
-		v.decode(t)
-		out = append(out, v)
-	}
-	if err := sc.Err(); err != nil {
-		t.Fatal(err)
-	}
-	if len(out) == 0 {
-		t.Fatalf("%s holds no vectors", path)
+	out := vectors.ReadFile[vector](t, path)
+	for i := range out {
+		out[i].file, out[i].line = filepath.Base(path), i+1
+		out[i].decode(t)
 	}
 	return out
 }
@@ -132,14 +105,16 @@ func allowed(v *vector, compiled, matched bool) string {
 }
 
 func TestVectors(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join("..", "internal", "testdata", "spec", "patterns", "*.jsonl"))
+	files, err := filepath.Glob(vectors.Path(t, "patterns/*.jsonl"))
 	if err != nil || len(files) != 6 {
 		t.Fatalf("vectors: %v, %v", files, err)
 	}
-	files = append(files, filepath.Join(corpusDir(), "corpus", "stock_patterns.jsonl"))
 	for _, f := range files {
 		t.Run(filepath.Base(f), func(t *testing.T) { checkVectors(t, readVectors(t, f)) })
 	}
+	t.Run("stock patterns", func(t *testing.T) {
+		checkVectors(t, readVectors(t, vectors.Corpus(t, "corpus", "stock_patterns.jsonl")))
+	})
 }
 
 func checkVectors(t *testing.T, vs []vector) {

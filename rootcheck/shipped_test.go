@@ -11,25 +11,12 @@ import (
 	"testing"
 
 	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
-
-// corpusDir holds OSSEC's own databases and policies, which are used in place.
-func corpusDir(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("VEDETTE_CORPUS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", "shared")
-	}
-	dir = filepath.Join(dir, "corpus", "ossec-4.3.0", "rootcheck")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("%v; set VEDETTE_CORPUS", err)
-	}
-	return dir
-}
 
 // TestStockFilesLoad reads what users of OSSEC have: all of it is understood.
 func TestStockFilesLoad(t *testing.T) {
-	dir := corpusDir(t)
+	dir := vectors.Corpus(t, "corpus", "ossec-4.3.0", "rootcheck") // OSSEC's own, used in place
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -3,9 +3,7 @@
 package rootcheck
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +16,7 @@ import (
 	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/event"
 	"github.com/vedette-hids/vedette/internal/olog"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 // recorder is a sink that keeps what it gets.
@@ -105,29 +104,6 @@ func (o op) run(t *testing.T, move func(string) string) {
 	}
 }
 
-func spec(name string) string {
-	return filepath.Join("..", "internal", "testdata", "spec", "rootcheck", name)
-}
-
-func eachVector(t *testing.T, name string, f func(line []byte)) {
-	t.Helper()
-	file, err := os.Open(spec(name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	sc := bufio.NewScanner(file)
-	sc.Buffer(nil, 1<<20)
-	n := 0
-	for sc.Scan() {
-		f(sc.Bytes())
-		n++
-	}
-	if err := sc.Err(); err != nil || n == 0 {
-		t.Fatalf("%s: %d lines, %v", name, n, err)
-	}
-}
-
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -145,20 +121,19 @@ func parseConfig(t *testing.T, block string) *config.Rootcheck {
 	return cfg.Rootcheck
 }
 
+// treeVector is a tree and what the checks find in it.
+type treeVector struct {
+	Name, Config string
+	Initial      []op
+	Findings     []string
+	LogLines     []string `json:"log_lines"`
+}
+
 // TestTrees runs the checks that look at files against the recorded trees.
 func TestTrees(t *testing.T) {
 	needRoot(t)
 	for _, name := range []string{"agent_rootkit_files.jsonl", "agent_rootkit_trojans.jsonl", "agent_dev.jsonl", "agent_sys.jsonl"} {
-		eachVector(t, name, func(line []byte) {
-			var v struct {
-				Name, Config string
-				Initial      []op
-				Findings     []string
-				LogLines     []string `json:"log_lines"`
-			}
-			if err := json.Unmarshal(line, &v); err != nil {
-				t.Fatal(err)
-			}
+		for _, v := range vectors.Read[treeVector](t, "rootcheck/"+name) {
 			t.Run(v.Name, func(t *testing.T) {
 				if v.Name == "dev_real_root" {
 					t.Skip("needs a /dev of its own: TestRealDev")
@@ -177,7 +152,7 @@ func TestTrees(t *testing.T) {
 					}
 				}
 			})
-		})
+		}
 	}
 }
 
@@ -222,28 +197,23 @@ const (
 	nextEntry = "15: a syntax error is reported with its line, and the next entry goes on"
 )
 
+// policyVector is a policy and what it finds in the tree of agent_rcl_tree.jsonl.
+type policyVector struct {
+	Name, Policy string
+	Findings     []string
+}
+
 func TestPolicies(t *testing.T) {
 	srv := t.TempDir()
 	move := func(s string) string { return strings.ReplaceAll(s, "/srv/", srv+"/") }
-	eachVector(t, "agent_rcl_tree.jsonl", func(line []byte) {
-		var v struct{ Files []op }
-		if err := json.Unmarshal(line, &v); err != nil {
-			t.Fatal(err)
-		}
+	for _, v := range vectors.Read[struct{ Files []op }](t, "rootcheck/agent_rcl_tree.jsonl") {
 		for _, o := range v.Files {
 			o.run(t, move)
 		}
-	})
+	}
 	proc := fakeProc(t, map[int][2]string{1: {"init", "/sbin/init"}, 300: {"fimtestd", "/opt/fimtestd"}})
 	used := 0
-	eachVector(t, "agent_rcl.jsonl", func(line []byte) {
-		var v struct {
-			Name, Policy string
-			Findings     []string
-		}
-		if err := json.Unmarshal(line, &v); err != nil {
-			t.Fatal(err)
-		}
+	for _, v := range vectors.Read[policyVector](t, "rootcheck/agent_rcl.jsonl") {
 		t.Run(v.Name, func(t *testing.T) {
 			if better, ok := improved[v.Name]; ok {
 				if slices.Equal(v.Findings, better.findings) {
@@ -268,7 +238,7 @@ func TestPolicies(t *testing.T) {
 				t.Errorf("findings:\n%s\nwant:\n%s\nlog: %q", strings.Join(got, "\n"), strings.Join(v.Findings, "\n"), lines)
 			}
 		})
-	})
+	}
 	if used != len(improved) {
 		t.Errorf("%d of %d improvements met", used, len(improved))
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/vectors"
 	"github.com/vedette-hids/vedette/rules/decode"
 )
 
@@ -55,7 +56,7 @@ func (r *recorder) Swap(host string, rule int, log string) (string, bool, error)
 }
 
 func TestDaemonAlerts(t *testing.T) {
-	for _, c := range readVectors[daemonCase](t, "daemon.jsonl") {
+	for _, c := range vectors.Read[daemonCase](t, "rules/daemon.jsonl") {
 		for _, exact := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/exact=%v", c.Name, exact), func(t *testing.T) { c.run(t, exact) })
 		}

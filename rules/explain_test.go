@@ -4,12 +4,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 // TestExplainFindsTheFinalRule explains every line of the vectors before it is processed. Where conditions with a memory cannot be asked
 // the explanation may go further than the engine.
 func TestExplainFindsTheFinalRule(t *testing.T) {
-	for _, c := range readVectors[ruleCase](t, "cases.jsonl") {
+	for _, c := range vectors.Read[ruleCase](t, "rules/cases.jsonl") {
 		rs, probs := Load(c.sources(t), c.options(true))
 		if probs.Err() != nil {
 			t.Fatal(probs.Err())

@@ -5,13 +5,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 // fuzzSeeds are the rules files of the vectors that load in one file.
 func fuzzSeeds(f *testing.F) []ruleCase {
 	var out []ruleCase
 	for _, name := range []string{"cases.jsonl", "load.jsonl"} {
-		for _, c := range readVectors[ruleCase](f, name) {
+		for _, c := range vectors.Read[ruleCase](f, "rules/"+name) {
 			if len(c.RulesFiles) == 1 && len(c.RulesFiles[0].Text) < 2000 {
 				out = append(out, c)
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 // loadDeviations are the cases of load.jsonl whose outcome differs from the reference's, and why: with OssecExact, and without.
@@ -26,7 +27,7 @@ var loadDeviations = map[string]struct{ exact, fixed, why string }{
 }
 
 func TestLoad(t *testing.T) {
-	for _, c := range readVectors[ruleCase](t, "load.jsonl") {
+	for _, c := range vectors.Read[ruleCase](t, "rules/load.jsonl") {
 		for _, exact := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s/exact=%v", c.Name, exact), func(t *testing.T) { c.checkLoad(t, exact) })
 		}

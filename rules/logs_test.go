@@ -1,8 +1,6 @@
 package rules
 
 import (
-	"bufio"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,25 +9,13 @@ import (
 	"time"
 
 	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
-
-// corpusDir is the folder that holds the reference's rulesets and its results on real logs. They are used in place.
-func corpusDir(tb testing.TB) string {
-	tb.Helper()
-	dir := os.Getenv("VEDETTE_CORPUS")
-	if dir == "" {
-		dir = "../../shared"
-	}
-	if _, err := os.Stat(filepath.Join(dir, "corpus")); err != nil {
-		tb.Skip("no reference corpus (set VEDETTE_CORPUS)")
-	}
-	return dir
-}
 
 // corpusSources reads a ruleset of the corpus as its ossec.conf names it.
 func corpusSources(tb testing.TB, ruleset string) Sources {
 	tb.Helper()
-	root := filepath.Join(corpusDir(tb), "corpus", ruleset)
+	root := vectors.Corpus(tb, "corpus", ruleset)
 	data, err := os.ReadFile(filepath.Join(root, "ossec.conf"))
 	if err != nil {
 		tb.Fatal(err)
@@ -72,40 +58,20 @@ type logLine struct {
 	Level   *int
 }
 
-func readLog(tb testing.TB, path string) []logLine {
-	tb.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	var out []logLine
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		var l logLine
-		if err := json.Unmarshal(sc.Bytes(), &l); err != nil {
-			tb.Fatalf("%s: %v", path, err)
-		}
-		out = append(out, l)
-	}
-	return out
-}
-
 func TestLogsGiveTheReferencesRules(t *testing.T) {
 	for _, ruleset := range []string{"ossec-4.3.0", "ossec-2.9.1"} {
 		for _, exact := range []bool{true, false} {
 			opts := corpusOptions()
 			opts.OssecExact = exact
 			rs := loadCorpus(t, ruleset, opts)
-			files, _ := filepath.Glob(filepath.Join(corpusDir(t), "vectors", "logs", ruleset, "*.jsonl"))
+			files, _ := filepath.Glob(vectors.Corpus(t, "vectors", "logs", ruleset, "*.jsonl"))
 			if len(files) == 0 {
 				t.Fatal("no log vectors")
 			}
 			for _, path := range files {
 				name := strings.TrimSuffix(filepath.Base(path), ".jsonl")
 				t.Run(ruleset+"/"+name+"/exact="+strconv.FormatBool(exact), func(t *testing.T) {
-					checkLog(t, rs, readLog(t, path), strings.HasSuffix(name, ".single"))
+					checkLog(t, rs, vectors.ReadFile[logLine](t, path), strings.HasSuffix(name, ".single"))
 				})
 			}
 		}

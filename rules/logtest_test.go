@@ -2,11 +2,11 @@ package rules
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/vedette-hids/vedette/internal/vectors"
 	"github.com/vedette-hids/vedette/rules/decode"
 )
 
@@ -20,7 +20,7 @@ type logtestCase struct {
 
 // TestLogtestRules runs the lines of the test tool's vectors and compares rules and traces with what the tool printed.
 func TestLogtestRules(t *testing.T) {
-	all := readVectors[logtestCase](t, filepath.Join("..", "decoders", "logtest.jsonl"))
+	all := vectors.Read[logtestCase](t, "decoders/logtest.jsonl")
 	defaults := all[0]
 	checked := 0
 	for _, c := range all[1:] {

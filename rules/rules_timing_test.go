@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/vectors"
 	"github.com/vedette-hids/vedette/rules/decode"
 )
 
@@ -40,7 +40,7 @@ func timingLines(b *testing.B, source string) []string {
 		return plainLines
 	}
 	var out []string
-	for _, l := range readLog(b, filepath.Join(corpusDir(b), "vectors", "logs", "ossec-4.3.0", source+".single.jsonl")) {
+	for _, l := range vectors.ReadFile[logLine](b, vectors.Corpus(b, "vectors", "logs", "ossec-4.3.0", source+".single.jsonl")) {
 		out = append(out, l.Log)
 	}
 	return out

@@ -1,12 +1,10 @@
 package rules
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,11 +12,10 @@ import (
 	"time"
 
 	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/vectors"
 	"github.com/vedette-hids/vedette/rules/decode"
 	"github.com/vedette-hids/vedette/rules/list"
 )
-
-const vectorDir = "../internal/testdata/spec/rules"
 
 // ordered is a JSON object whose order of members counts.
 type ordered []struct{ Name, Text string }
@@ -77,37 +74,9 @@ type ruleLine struct {
 	Info        [][2]string
 }
 
-// readVectors decodes every line of a vector file.
-func readVectors[T any](tb testing.TB, name string) []T {
-	tb.Helper()
-	f, err := os.Open(filepath.Join(vectorDir, name))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	var out []T
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<24)
-	for sc.Scan() {
-		var v T
-		if err := json.Unmarshal(sc.Bytes(), &v); err != nil {
-			tb.Fatalf("%s: %v", name, err)
-		}
-		out = append(out, v)
-	}
-	if err := sc.Err(); err != nil {
-		tb.Fatal(err)
-	}
-	return out
-}
-
 func vectorDecoders(tb testing.TB) []decode.Source {
 	tb.Helper()
-	data, err := os.ReadFile(filepath.Join(vectorDir, "decoders.xml"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return []decode.Source{{Name: "decoders.xml", Data: data}}
+	return []decode.Source{{Name: "decoders.xml", Data: vectors.Data(tb, "rules/decoders.xml")}}
 }
 
 func (c *ruleCase) sources(tb testing.TB) Sources {
@@ -196,7 +165,7 @@ var exactOnly = map[string]string{
 }
 
 func TestCases(t *testing.T) {
-	for _, c := range readVectors[ruleCase](t, "cases.jsonl") {
+	for _, c := range vectors.Read[ruleCase](t, "rules/cases.jsonl") {
 		for _, mode := range []struct {
 			name         string
 			exact, trace bool

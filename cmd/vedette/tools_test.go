@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,34 +11,8 @@ import (
 	"time"
 
 	"github.com/vedette-hids/vedette/internal/layout"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
-
-// record is one line of vectors/config/tool_outputs.jsonl.
-type record struct {
-	ID, Tool, Note, Stdin, Stdout, Stderr string
-	Cmd                                   []string
-	Exit                                  int
-	Cycle                                 bool
-}
-
-func records(t *testing.T) (all []record) {
-	t.Helper()
-	f, err := os.Open("../../internal/testdata/spec/config/tool_outputs.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		var r record
-		if err := json.Unmarshal(sc.Bytes(), &r); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, r)
-	}
-	return all
-}
 
 // runTool calls a tool as its link would.
 func runTool(t *testing.T, root, name string, args []string, stdin string) (code int, stdout, stderr string) {
@@ -72,7 +44,7 @@ func like(got, want string) bool {
 // packages that the tools are.
 func TestHelpVersionAndWrongOptions(t *testing.T) {
 	seen := map[string]int{}
-	for _, r := range records(t) {
+	for _, r := range vectors.ToolRuns(t) {
 		if r.Cycle || len(r.Cmd) != 2 || !slices.Contains([]string{"-h", "-V", "-Z", "-x"}, r.Cmd[1]) {
 			continue
 		}
@@ -96,10 +68,7 @@ func TestReports(t *testing.T) {
 	time.Local = time.UTC
 	pid := regexp.MustCompile(`pid: \d+`)
 	n := 0
-	for _, r := range records(t) {
-		if r.Tool != "ossec-reportd" {
-			continue
-		}
+	for _, r := range vectors.ToolRuns(t, "ossec-reportd") {
 		n++
 		code, stdout, stderr := runTool(t, t.TempDir(), r.Tool, r.Cmd[1:], r.Stdin)
 		stderr = pid.ReplaceAllString(stderr, "pid: <PID>")

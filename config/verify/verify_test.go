@@ -1,9 +1,7 @@
 package verify
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,17 +9,8 @@ import (
 	"testing"
 
 	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
-
-type vector struct {
-	ID        string   `json:"id"`
-	Tool      string   `json:"tool"`
-	Cmd       []string `json:"cmd"`
-	Exit      int      `json:"exit"`
-	Stdout    string   `json:"stdout"`
-	Stderr    string   `json:"stderr"`
-	AgentConf *string  `json:"agent_conf"`
-}
 
 var stamp = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `)
 
@@ -33,31 +22,16 @@ var improved = map[string]string{
 }
 
 func TestToolBehavesAsTheReference(t *testing.T) {
-	f, err := os.Open(filepath.FromSlash("../../internal/testdata/spec/config/tool_outputs.jsonl"))
-	if err != nil {
-		t.Fatal(err)
+	runs := vectors.ToolRuns(t, "verify-agent-conf")
+	if len(runs) != 21 {
+		t.Fatalf("%d cases, want 21", len(runs))
 	}
-	defer f.Close()
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	count := 0
-	for sc.Scan() {
-		var v vector
-		if err := json.Unmarshal(sc.Bytes(), &v); err != nil {
-			t.Fatal(err)
-		}
-		if v.Tool != "verify-agent-conf" {
-			continue
-		}
-		count++
+	for _, v := range runs {
 		t.Run(v.ID, func(t *testing.T) { compare(t, v) })
-	}
-	if count != 21 {
-		t.Fatalf("%d cases, want 21", count)
 	}
 }
 
-func compare(t *testing.T, v vector) {
+func compare(t *testing.T, v vectors.ToolRun) {
 	root := t.TempDir()
 	path := filepath.Join(root, config.AgentConfFile)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

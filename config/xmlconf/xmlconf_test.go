@@ -1,9 +1,7 @@
 package xmlconf
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 // vectorNode is the tree form of xml_dialect.jsonl.
@@ -42,23 +41,9 @@ func (v vector) data() []byte {
 	return v.InputB64
 }
 
-func vectors(t testing.TB) []vector {
+func readVectors(t testing.TB) []vector {
 	t.Helper()
-	f, err := os.Open(filepath.FromSlash("../../internal/testdata/spec/config/xml_dialect.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var out []vector
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		var v vector
-		if err := json.Unmarshal(sc.Bytes(), &v); err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, v)
-	}
+	out := vectors.Read[vector](t, "config/xml_dialect.jsonl")
 	if len(out) != 277 {
 		t.Fatalf("read %d cases, want 277", len(out))
 	}
@@ -91,7 +76,7 @@ func toVector(nodes []*Node) []vectorNode {
 var linesCountedOnce = map[string]int{"xml-138": 5}
 
 func TestReaderAgreesWithReferenceOnTheDialect(t *testing.T) {
-	for _, v := range vectors(t) {
+	for _, v := range readVectors(t) {
 		t.Run(v.ID+" "+v.Note, func(t *testing.T) {
 			doc, err := Read("x.xml", v.data())
 			if err == nil && v.Variables {
@@ -212,7 +197,7 @@ func TestEtreeCopyWritesTheSameElements(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	for _, v := range vectors(f) {
+	for _, v := range readVectors(f) {
 		f.Add(v.data())
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

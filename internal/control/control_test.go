@@ -3,45 +3,20 @@
 package control
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
-// record is one recorded run of ossec-control.
-type record struct {
-	ID, Tool, Note string
-	Cycle          bool
-	Cmd            []string
-	Exit           int
-	Stdout         string
-	FilesAfter     map[string]*string `json:"files_after"`
-}
-
-func records(t *testing.T) []record {
+// records are the runs without those of a cycle, which ran real daemons: the end-to-end test covers those.
+func records(t *testing.T) []vectors.ToolRun {
 	t.Helper()
-	f, err := os.Open("../testdata/spec/config/tool_outputs.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var all []record
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var r record
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			t.Fatal(err)
-		}
-		// Records of a cycle ran real daemons: the end-to-end test covers those.
-		if r.Tool == "ossec-control" && !r.Cycle {
-			all = append(all, r)
-		}
-	}
+	all := slices.DeleteFunc(vectors.ToolRuns(t, "ossec-control"), func(r vectors.ToolRun) bool { return r.Cycle })
 	if len(all) < 15 {
 		t.Fatalf("only %d records", len(all))
 	}

@@ -1,17 +1,15 @@
 package parts
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 var logTime = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d`)
@@ -22,35 +20,16 @@ func check(root, conf string) config.Problems {
 }
 
 func TestToolOutputs(t *testing.T) {
-	f, err := os.Open("../testdata/spec/config/tool_outputs.jsonl")
-	if err != nil {
-		t.Fatal(err)
+	runs := vectors.ToolRuns(t, Names()...)
+	if len(runs) < 30 {
+		t.Fatalf("%d cases", len(runs))
 	}
-	defer f.Close()
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	seen := 0
-	for sc.Scan() {
-		var c struct {
-			ID, Tool, Stdout, Stderr string
-			Cmd                      []string
-			Exit                     int
-		}
-		if err := json.Unmarshal(sc.Bytes(), &c); err != nil {
-			t.Fatal(err)
-		}
-		if !slices.Contains(Names(), c.Tool) {
-			continue
-		}
-		seen++
+	for _, c := range runs {
 		var out, errs bytes.Buffer
 		code := Run(Env{Name: c.Tool, Prog: "/var/ossec/" + c.Cmd[0], Root: t.TempDir(), Args: c.Cmd[1:], Stdout: &out, Stderr: &errs, Check: check})
 		if code != c.Exit || !like(out.String(), c.Stdout) || !like(errs.String(), c.Stderr) {
 			t.Errorf("%s %q: exit %d %q %q, want %d %q %q", c.ID, c.Cmd, code, out.String(), errs.String(), c.Exit, c.Stdout, c.Stderr)
 		}
-	}
-	if seen < 30 {
-		t.Errorf("%d cases", seen)
 	}
 }
 

@@ -1,43 +1,23 @@
 package regextool
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
-	"os"
 	"strings"
 	"testing"
+
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 func TestToolOutputs(t *testing.T) {
-	f, err := os.Open("../../internal/testdata/spec/config/tool_outputs.jsonl")
-	if err != nil {
-		t.Fatal(err)
+	runs := vectors.ToolRuns(t, "ossec-regex")
+	if len(runs) < 8 {
+		t.Fatalf("%d cases", len(runs))
 	}
-	defer f.Close()
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	seen := 0
-	for sc.Scan() {
-		var c struct {
-			ID, Tool, Stdin, Stdout string
-			Cmd                     []string
-			Exit                    int
-		}
-		if err := json.Unmarshal(sc.Bytes(), &c); err != nil {
-			t.Fatal(err)
-		}
-		if c.Tool != "ossec-regex" {
-			continue
-		}
-		seen++
+	for _, c := range runs {
 		var out bytes.Buffer
 		if code := Run(c.Cmd[1:], strings.NewReader(c.Stdin), &out); code != c.Exit || out.String() != c.Stdout {
 			t.Errorf("%s: exit %d %q, want %d %q", c.ID, code, out.String(), c.Exit, c.Stdout)
 		}
-	}
-	if seen < 8 {
-		t.Errorf("%d cases", seen)
 	}
 }
 

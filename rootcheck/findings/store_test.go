@@ -1,8 +1,6 @@
 package findings
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 // line is one line of the golden data.
@@ -38,21 +37,10 @@ var silenced = regexp.MustCompile(`^(Starting|Ending) (rootcheck|syscheck) scan\
 var times = regexp.MustCompile(`^!\d{10}!\d{10} `)
 
 func TestVectors(t *testing.T) {
-	f, err := os.Open(filepath.Join("..", "..", "internal", "testdata", "spec", "rootcheck", "manager.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
 	root := t.TempDir()
 	store := Open(filepath.Join(root, "queue", "rootcheck"))
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
 	events, files := 0, 0
-	for sc.Scan() {
-		var l line
-		if err := json.Unmarshal(sc.Bytes(), &l); err != nil {
-			t.Fatal(err)
-		}
+	for _, l := range vectors.Read[line](t, "rootcheck/manager.jsonl") {
 		switch l.Type {
 		case "preload":
 			write(t, filepath.Join(root, l.File), l.Content)
@@ -64,8 +52,8 @@ func TestVectors(t *testing.T) {
 			checkFile(t, filepath.Join(root, l.File), l.Lines)
 		}
 	}
-	if err := sc.Err(); err != nil || events != 35 || files != 3 {
-		t.Fatalf("%d events, %d files, %v", events, files, err)
+	if events != 35 || files != 3 {
+		t.Fatalf("%d events, %d files", events, files)
 	}
 }
 

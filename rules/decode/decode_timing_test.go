@@ -3,12 +3,12 @@ package decode
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 // macLogs are lines of a macOS system log, made up after the public format; the reference samples have none.
@@ -85,7 +85,7 @@ func syntheticDecoders(n int) string {
 // BenchmarkDecoderCount shows what more decoders cost: the reference set alone is x1, then synthetic decoders in front of it make it 2, 5 and
 // 10 times as large.
 func BenchmarkDecoderCount(b *testing.B) {
-	path := filepath.Join(corpusDir(b), "corpus", "ossec-4.3.0", "decoder.xml")
+	path := vectors.Corpus(b, "corpus", "ossec-4.3.0", "decoder.xml")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		b.Fatal(err)
@@ -120,7 +120,7 @@ func BenchmarkPlainWalk(b *testing.B) {
 }
 
 func BenchmarkLoad(b *testing.B) {
-	path := filepath.Join(corpusDir(b), "corpus", "ossec-4.3.0", "decoder.xml")
+	path := vectors.Corpus(b, "corpus", "ossec-4.3.0", "decoder.xml")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		b.Fatal(err)

@@ -1,9 +1,7 @@
 package decode
 
 import (
-	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -122,11 +120,11 @@ func FuzzLoad(f *testing.F) {
 	} {
 		f.Add([]byte(v), "Dec 29 10:00:01 host su: F 123 ab")
 	}
-	readLines(f, filepath.Join(specDir, "decoders.jsonl"), func(line []byte) {
-		if v := (decoderVector{}); json.Unmarshal(line, &v) == nil && len(v.Events) > 0 {
+	for _, v := range readVectors(f) {
+		if len(v.Events) > 0 {
 			f.Add([]byte(v.Decoders), v.Events[0].Log)
 		}
-	})
+	}
 	f.Fuzz(func(t *testing.T, data []byte, log string) {
 		d, problems := Load([]Source{{Name: "fuzz.xml", Data: data}}, Options{})
 		if (d == nil) != (problems.Err() != nil) {

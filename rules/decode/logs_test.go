@@ -1,33 +1,19 @@
 package decode
 
 import (
-	"encoding/json"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
-
-// corpusDir returns the folder with the reference rule sets and log samples, which are not part of the project; tests that need it are
-// skipped without it.
-func corpusDir(tb testing.TB) string {
-	tb.Helper()
-	dir := os.Getenv("VEDETTE_CORPUS")
-	if dir == "" {
-		dir = "../../../shared"
-	}
-	if _, err := os.Stat(filepath.Join(dir, "corpus")); err != nil {
-		tb.Skip("no reference corpus (set VEDETTE_CORPUS)")
-	}
-	return dir
-}
 
 func loadCorpus(tb testing.TB, ruleset string, opts Options) *Decoders {
 	tb.Helper()
-	path := filepath.Join(corpusDir(tb), "corpus", ruleset, "decoder.xml")
+	path := vectors.Corpus(tb, "corpus", ruleset, "decoder.xml")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		tb.Fatal(err)
@@ -49,17 +35,8 @@ type logVector struct {
 
 func readLogs(tb testing.TB, ruleset, source string) []logVector {
 	tb.Helper()
-	var all []logVector
-	readLines(tb, filepath.Join(corpusDir(tb), "vectors", "logs", ruleset, source+".single.jsonl"), func(line []byte) {
-		var v logVector
-		if err := json.Unmarshal(line, &v); err != nil {
-			tb.Fatal(err)
-		}
-		if len(v.Log) > 1 { // the reference tool skips shorter lines
-			all = append(all, v)
-		}
-	})
-	return all
+	all := vectors.ReadFile[logVector](tb, vectors.Corpus(tb, "vectors", "logs", ruleset, source+".single.jsonl"))
+	return slices.DeleteFunc(all, func(v logVector) bool { return len(v.Log) < 2 }) // the reference tool skips those
 }
 
 var logSources = []string{"ossec-tests", "log-entries", "openssh", "linux", "apache"}

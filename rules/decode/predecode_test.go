@@ -1,44 +1,15 @@
 package decode
 
 import (
-	"bufio"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
-
-const specDir = "../../internal/testdata/spec/decoders"
-
-// readLines calls f with every line of a JSON Lines file.
-func readLines(tb testing.TB, path string, f func(line []byte)) {
-	tb.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer file.Close()
-	r := bufio.NewReader(file)
-	for {
-		line, err := r.ReadBytes('\n')
-		if len(strings.TrimSpace(string(line))) > 0 {
-			f(line)
-		}
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			tb.Fatal(err)
-		}
-	}
-}
 
 // vectorText is a JSON string, null, or {"hex": "…"} for bytes that are not UTF-8.
 type vectorText struct {
@@ -63,24 +34,24 @@ func (v *vectorText) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &v.text)
 }
 
+type predecodeVector struct {
+	Message     string     `json:"message"`
+	MessageHex  string     `json:"message_hex"`
+	Rejected    bool       `json:"rejected"`
+	Location    vectorText `json:"location"`
+	Hostname    vectorText `json:"hostname"`
+	ProgramName vectorText `json:"program_name"`
+	Log         vectorText `json:"log"`
+	FullLog     vectorText `json:"full_log"`
+	Note        string     `json:"note"`
+}
+
 func TestPredecodeVectors(t *testing.T) {
-	n := 0
-	readLines(t, filepath.Join(specDir, "predecode.jsonl"), func(line []byte) {
-		n++
-		var c struct {
-			Message     string     `json:"message"`
-			MessageHex  string     `json:"message_hex"`
-			Rejected    bool       `json:"rejected"`
-			Location    vectorText `json:"location"`
-			Hostname    vectorText `json:"hostname"`
-			ProgramName vectorText `json:"program_name"`
-			Log         vectorText `json:"log"`
-			FullLog     vectorText `json:"full_log"`
-			Note        string     `json:"note"`
-		}
-		if err := json.Unmarshal(line, &c); err != nil {
-			t.Fatal(err)
-		}
+	all := vectors.Read[predecodeVector](t, "decoders/predecode.jsonl")
+	if len(all) < 400 {
+		t.Fatalf("only %d vectors were read", len(all))
+	}
+	for _, c := range all {
 		if c.MessageHex != "" {
 			raw, err := hex.DecodeString(c.MessageHex)
 			if err != nil {
@@ -93,11 +64,11 @@ func TestPredecodeVectors(t *testing.T) {
 			if err == nil {
 				t.Errorf("%s: %q is accepted, want it rejected", c.Note, c.Message)
 			}
-			return
+			continue
 		}
 		if err != nil {
 			t.Errorf("%s: %q: %v", c.Note, c.Message, err)
-			return
+			continue
 		}
 		Predecode(ev, "@LOCAL@.example.org")
 		check := func(what, got string, want vectorText) {
@@ -113,9 +84,6 @@ func TestPredecodeVectors(t *testing.T) {
 		if ev.HasProgram != c.ProgramName.set {
 			t.Errorf("%s: %q: has a program name = %v, want %v", c.Note, c.Message, ev.HasProgram, c.ProgramName.set)
 		}
-	})
-	if n < 400 {
-		t.Fatalf("only %d vectors were read", n)
 	}
 }
 
@@ -161,14 +129,9 @@ func TestPredecodeDoesNotAllocate(t *testing.T) {
 func insideOf(s, sub string) bool { return strings.Contains(s, sub) }
 
 func FuzzPredecode(f *testing.F) {
-	readLines(f, filepath.Join(specDir, "predecode.jsonl"), func(line []byte) {
-		var c struct {
-			Message string `json:"message"`
-		}
-		if json.Unmarshal(line, &c) == nil {
-			f.Add(c.Message)
-		}
-	})
+	for _, c := range vectors.Read[predecodeVector](f, "decoders/predecode.jsonl") {
+		f.Add(c.Message)
+	}
 	f.Add("8:syscheck:1:2:3:4 /x\na\tb\x00\x7f\nc")
 	f.Fuzz(func(t *testing.T, msg string) {
 		ev, err := event.ParseQueue(msg, time.Time{})

@@ -2,10 +2,8 @@ package decode
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
 
 type vectorDynamic struct {
@@ -83,16 +82,9 @@ var ftsNames = map[string]uint16{
 	"system_name": FTSSystemName,
 }
 
-func readVectors(t *testing.T) []decoderVector {
+func readVectors(t testing.TB) []decoderVector {
 	t.Helper()
-	var all []decoderVector
-	readLines(t, filepath.Join(specDir, "decoders.jsonl"), func(line []byte) {
-		var v decoderVector
-		if err := json.Unmarshal(line, &v); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, v)
-	})
+	all := vectors.Read[decoderVector](t, "decoders/decoders.jsonl")
 	if len(all) < 170 {
 		t.Fatalf("only %d vectors were read", len(all))
 	}

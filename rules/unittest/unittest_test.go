@@ -1,22 +1,18 @@
 package unittest
 
 import (
-	"os"
 	"strings"
 	"testing"
 
+	"github.com/vedette-hids/vedette/internal/vectors"
 	"github.com/vedette-hids/vedette/rules"
 	"github.com/vedette-hids/vedette/rules/decode"
 )
 
 func ruleset(t *testing.T) *rules.Ruleset {
 	t.Helper()
-	decoders, err := os.ReadFile("../../internal/testdata/spec/rules/decoders.xml")
-	if err != nil {
-		t.Fatal(err)
-	}
 	rs, probs := rules.Load(rules.Sources{
-		Decoders: []decode.Source{{Name: "decoders.xml", Data: decoders}},
+		Decoders: []decode.Source{{Name: "decoders.xml", Data: vectors.Data(t, "rules/decoders.xml")}},
 		Rules: []rules.File{{Name: "rules/t.xml", Data: []byte(`<group name="base,"><rule id="1" level="0" noalert="1"><category>syslog</category></rule>
 <rule id="100" level="3"><match>alpha</match><group>first,</group></rule>
 <rule id="101" level="8" frequency="0" timeframe="60"><if_matched_sid>100</if_matched_sid></rule>

@@ -1,7 +1,6 @@
 package control
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"os"
@@ -9,30 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vedette-hids/vedette/internal/vectors"
 )
-
-func specFile(elem ...string) string {
-	return filepath.Join(append([]string{"..", "..", "..", "internal", "testdata", "spec"}, elem...)...)
-}
-
-func eachLine(t *testing.T, path string, f func([]byte)) {
-	t.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	sc := bufio.NewScanner(file)
-	sc.Buffer(nil, 4<<20)
-	for sc.Scan() {
-		if len(bytes.TrimSpace(sc.Bytes())) > 0 {
-			f(sc.Bytes())
-		}
-	}
-	if err := sc.Err(); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func makeTree(t *testing.T, files map[string]string) string {
 	t.Helper()
@@ -89,15 +67,11 @@ func checkJSON(t *testing.T, out string) {
 }
 
 func TestToolOutputs(t *testing.T) {
-	data, err := os.ReadFile(specFile("config", "tool_tree.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var tree struct {
 		Files map[string]string
 		Mtime map[string]any
 	}
-	if err := json.Unmarshal(data, &tree); err != nil {
+	if err := json.Unmarshal(vectors.Data(t, "config/tool_tree.json"), &tree); err != nil {
 		t.Fatal(err)
 	}
 	root := makeTree(t, tree.Files)
@@ -109,21 +83,11 @@ func TestToolOutputs(t *testing.T) {
 			}
 		}
 	}
-	cases := 0
-	eachLine(t, specFile("config", "tool_outputs.jsonl"), func(line []byte) {
-		var c struct {
-			ID, Tool, Stdout, Stderr string
-			Cmd                      []string
-			Exit                     int
-			FilesAfter               map[string]*string `json:"files_after"`
-		}
-		if err := json.Unmarshal(line, &c); err != nil {
-			t.Fatal(err)
-		}
-		if c.Tool != "rootcheck_control" {
-			return
-		}
-		cases++
+	cases := vectors.ToolRuns(t, "rootcheck_control")
+	if len(cases) != 21 {
+		t.Fatalf("%d cases", len(cases))
+	}
+	for _, c := range cases {
 		t.Run(c.ID, func(t *testing.T) {
 			stdout, stderr, code := run(root, "mgr01", c.Cmd[1:])
 			if code != c.Exit || stderr != c.Stderr {
@@ -136,9 +100,6 @@ func TestToolOutputs(t *testing.T) {
 			}
 			checkAfter(t, root, c.FilesAfter)
 		})
-	})
-	if cases != 21 {
-		t.Errorf("%d cases", cases)
 	}
 }
 
@@ -152,25 +113,24 @@ func checkAfter(t *testing.T, root string, files map[string]*string) {
 	}
 }
 
+// controlVector is an install, or a run of a tool on the last one.
+type controlVector struct {
+	Type   string
+	Files  map[string]string
+	Argv   []string
+	Output string `json:"stdout_and_stderr"`
+	Exit   int    `json:"exit_code"`
+}
+
 func TestControlTools(t *testing.T) {
 	var root string
 	cases := 0
-	eachLine(t, specFile("syscheck", "control_tools.jsonl"), func(line []byte) {
-		var c struct {
-			Type   string
-			Files  map[string]string
-			Argv   []string
-			Output string `json:"stdout_and_stderr"`
-			Exit   int    `json:"exit_code"`
-		}
-		if err := json.Unmarshal(line, &c); err != nil {
-			t.Fatal(err)
-		}
+	for _, c := range vectors.Read[controlVector](t, "syscheck/control_tools.jsonl") {
 		if c.Type == "state" {
 			root = makeTree(t, c.Files)
 		}
 		if len(c.Argv) == 0 || c.Argv[0] != "rootcheck_control" {
-			return
+			continue
 		}
 		cases++
 		stdout, stderr, code := run(root, "@HOST", c.Argv[1:])
@@ -182,7 +142,7 @@ func TestControlTools(t *testing.T) {
 		} else if got := helpFree(stdout+stderr, "\n<help of rootcheck_control>"); got != c.Output {
 			t.Errorf("%v:\n%q\nwant\n%q", c.Argv, got, c.Output)
 		}
-	})
+	}
 	if cases != 11 {
 		t.Errorf("%d cases", cases)
 	}

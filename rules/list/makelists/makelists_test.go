@@ -1,43 +1,15 @@
 package makelists
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/vedette-hids/vedette/internal/vectors"
 	"github.com/vedette-hids/vedette/rules/list"
 )
-
-type record struct {
-	ID, Tool, Stdout, Stderr string
-	Cmd                      []string
-	Exit                     int
-}
-
-func records(t *testing.T) (all []record) {
-	t.Helper()
-	f, err := os.Open("../../../internal/testdata/spec/config/tool_outputs.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		var r record
-		if err := json.Unmarshal(sc.Bytes(), &r); err != nil {
-			t.Fatal(err)
-		}
-		if r.Tool == program {
-			all = append(all, r)
-		}
-	}
-	return all
-}
 
 func install(t *testing.T) string {
 	t.Helper()
@@ -58,7 +30,7 @@ func install(t *testing.T) string {
 }
 
 func TestToolOutputs(t *testing.T) {
-	all := records(t)
+	all := vectors.ToolRuns(t, program)
 	root := install(t)
 	t.Chdir(root) // -c is a path of the caller's
 	if len(all) != 7 {
