@@ -98,6 +98,21 @@ func (c *Counters) Next() (Counter, error) {
 	return n, nil
 }
 
+// Raise makes the next number at least the present time in seconds. A manager does that when an agent starts anew, because the agent may
+// come from another manager with the same keys: for the agent the numbers of both are one sequence, and whoever speaks later must have
+// the higher ones. With FromStored it does nothing.
+func (c *Counters) Raise() {
+	if c.opt.FromStored {
+		return
+	}
+	now := Counter{Global: uint32(c.opt.Clock().Unix())}
+	c.send.Lock()
+	defer c.send.Unlock()
+	if c.last.Less(now) {
+		c.last = now
+	}
+}
+
 // reserveFrom covers n and what follows by the file. If another process moved the file ahead, it goes on from there.
 func (c *Counters) reserveFrom(n Counter) Counter {
 	if stored, ok, err := c.read(SenderFile); err == nil && ok && n.Less(stored) {

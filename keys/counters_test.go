@@ -451,6 +451,40 @@ func TestSenderStartsAtTheTimeWhenFilesAreLost(t *testing.T) {
 	}
 }
 
+// TestAgentGoesBackToItsFirstManager lets an agent change between two managers with the same keys and clocks: it takes what the present one
+// says, and nothing that was recorded.
+func TestAgentGoesBackToItsFirstManager(t *testing.T) {
+	at := time.Unix(1_800_000_000, 0)
+	clock := func() time.Time { return at }
+	one, two := newPeer(t, CountersOptions{Clock: clock}), newPeer(t, CountersOptions{Clock: clock})
+	agent := newPeer(t, CountersOptions{Clock: clock})
+	say := func(from *peer) Opened {
+		t.Helper()
+		n, err := from.c.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return event(n.Global, n.Local)
+	}
+	var recorded []Opened
+	for range 3 {
+		for _, manager := range []*peer{one, two} {
+			at = at.Add(time.Minute)
+			manager.c.Raise() // the agent's startup message
+			for range 100 {
+				o := say(manager)
+				agent.ok(o)
+				recorded = append(recorded, o)
+			}
+			for _, o := range recorded {
+				if err := agent.c.Accept(agent.key, o); err == nil {
+					t.Fatalf("%v was taken twice", o.Counter)
+				}
+			}
+		}
+	}
+}
+
 func TestSenderGoesOnWhenTheFileCannotBeWritten(t *testing.T) {
 	p := newPeer(t, CountersOptions{})
 	if err := os.RemoveAll(p.dir); err != nil {

@@ -320,3 +320,99 @@ func (o *oldAgent) delivered() []string {
 		}
 	}
 }
+
+// TestManagerAwayAndBack stops a manager in order, lets events pile up in the agent's spool, starts it again, and restarts it while events
+// come: the manager has them all, each once, and those from the spool in order.
+func TestManagerAwayAndBack(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	m, a := n.host("awaym"), n.host("awaya")
+	n.link(m, "10.78.2.1", a, "10.78.2.2")
+	manager := linkManager(m)
+	agent := linkAgent(a, 1, client("10.78.2.1"))
+	manager.control("start")
+	agent.agentIsUp()
+	agent.say("away", 0, 500)
+	manager.awaitMarks("away", 500, 30*time.Second)
+
+	manager.control("stop")
+	agent.say("away", 500, 3000)
+	agent.eventually("the agent notices that the manager has gone", 30*time.Second, func() bool {
+		_, err := os.Stat(agent.path("queue/ossec/.wait"))
+		return err == nil
+	})
+	agent.say("away", 3000, 4000)
+	agent.eventually("the spool is in use", 30*time.Second, func() bool { return agent.spooled() > 4000*50 })
+	manager.control("start")
+	manager.awaitMarks("away", 4000, time.Minute)
+	manager.expectOnce("away", 4000, true)
+
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 4000; i < 5000; i += 10 {
+			agent.say("away", i, i+10)
+			time.Sleep(5 * time.Millisecond) // a log that grows all the time, not a moment to wait for
+		}
+	})
+	manager.control("restart")
+	wg.Wait()
+	manager.awaitMarks("away", 5000, time.Minute)
+	agent.control("stop")
+	manager.control("stop")
+	manager.expectOnce("away", 5000, false) // how fast an agent hears of a restart decides about the order of a few
+	manager.expectNoRefusals()
+}
+
+// spooled is the size of the agent's event spool in bytes.
+func (in install) spooled() (size int64) {
+	files, _ := filepath.Glob(in.path("queue/spool/*"))
+	for _, f := range files {
+		if st, err := os.Stat(f); err == nil {
+			size += st.Size()
+		}
+	}
+	return size
+}
+
+// TestFailover gives an agent two managers. When the first stops the second gets the events, and the other way round; none is lost.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	m1, m2, a := n.host("over1"), n.host("over2"), n.host("overa")
+	n.link(m1, "10.78.3.1", a, "10.78.3.2")
+	n.link(m2, "10.78.4.1", a, "10.78.4.2")
+	first, second := linkManager(m1), linkManager(m2)
+	agent := linkAgent(a, 1, client("10.78.3.1", "10.78.4.1"))
+	first.control("start")
+	second.control("start")
+	agent.agentIsUp()
+	agent.say("over", 0, 300)
+	first.awaitMarks("over", 300, 30*time.Second)
+
+	first.control("stop")
+	agent.say("over", 300, 600)
+	second.awaitMarks("over", 300, time.Minute)
+	first.control("start")
+	second.control("stop")
+	agent.say("over", 600, 900)
+	first.awaitMarks("over", 600, time.Minute)
+	agent.control("stop")
+	first.control("stop")
+
+	all := append(first.marks("over"), second.marks("over")...)
+	slices.Sort(all)
+	var want []string
+	for i := range 900 {
+		want = append(want, fmt.Sprintf("over-%06d", i))
+	}
+	if !slices.Equal(all, want) {
+		t.Errorf("both managers together have %d events, want 900, each once; first difference: %s", len(all), firstDifference(all, want))
+	}
+	log := agent.read("logs/ossec.log")
+	for _, line := range []string{"Server 1: 10.78.3.1", "Server 2: 10.78.4.1", "Server unavailable. Setting lock.", "Trying next server in the line: '10.78.4.1'.",
+		"(4102): INFO: Connected to server 10.78.4.1, port 1514.", "Server responded. Releasing lock.", "Trying next server in the line: '10.78.3.1'."} {
+		if !strings.Contains(log, line) {
+			t.Errorf("the agent's log lacks %q", line)
+		}
+	}
+}

@@ -5,6 +5,7 @@ package test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -114,6 +115,7 @@ func TestMain(m *testing.M) {
 	role, addr, _ := strings.Cut(os.Getenv(roleEnv), " ")
 	switch role {
 	case "":
+		flag.Set("test.parallel", "8") //nolint:errcheck // exists; tests that run side by side here wait for programs and use little processor time
 		os.Exit(m.Run())
 	case "serve": // answers every connection with a word
 		l, err := net.Listen("tcp", addr)

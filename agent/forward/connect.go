@@ -26,13 +26,17 @@ func (f *Forwarder) connect(ctx context.Context) bool {
 		if err := f.open(ctx); err != nil {
 			unreachable++
 		} else {
-			unreachable = 0
 			if f.exchange(ctx) {
 				f.connected()
 				return true
 			}
 			if ctx.Err() != nil {
 				return false
+			}
+			if f.turnedAway() {
+				unreachable++
+			} else {
+				unreachable = 0
 			}
 			f.log.Code(4101, "WARN", "Waiting for server reply (not started). Tried: '%s'.", servers[f.server].Host)
 		}
@@ -58,14 +62,16 @@ func (f *Forwarder) connect(ctx context.Context) bool {
 	return false
 }
 
-// exchange sends the startup message on OSSEC's schedule and reports whether the server acknowledged it.
+// exchange sends the startup message on OSSEC's schedule and reports whether the server acknowledged it. Where there is another server to
+// turn to, one whose host says that nobody listens is given up after the second message.
 func (f *Forwarder) exchange(ctx context.Context) bool {
+	f.refusals = 0
 	f.sendStartup()
 	for n := 1; n <= 6; n++ {
 		if f.await(ctx, time.Duration(n)*f.o.Timing.Second) {
 			return true
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || f.turnedAway() {
 			return false
 		}
 		if n >= 3 {
@@ -73,6 +79,12 @@ func (f *Forwarder) exchange(ctx context.Context) bool {
 		}
 	}
 	return false
+}
+
+// turnedAway reports whether the exchange with this server is without hope: its connection has ended, or nobody listens ("port
+// unreachable", twice: a manager may be starting) and there is another server to turn to.
+func (f *Forwarder) turnedAway() bool {
+	return f.refusals > 0 && f.conn != nil && f.conn.tcp || f.refusals == 2 && len(f.o.Client.Servers) > 1
 }
 
 func (f *Forwarder) sendStartup() {
@@ -98,7 +110,14 @@ func (f *Forwarder) await(ctx context.Context, d time.Duration) bool {
 		case <-timer.C:
 			return false
 		case m := <-f.received:
-			if m.from == f.conn && m.err == nil && string(m.payload) == agentwire.Header+agentwire.Ack {
+			if m.from != f.conn {
+				continue
+			}
+			if m.err != nil {
+				if f.refusals++; f.turnedAway() {
+					return false
+				}
+			} else if string(m.payload) == agentwire.Header+agentwire.Ack {
 				return true
 			}
 		case p := <-in:

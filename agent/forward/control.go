@@ -34,6 +34,9 @@ func (f *Forwarder) payload(payload []byte) {
 		f.files.begin(text)
 	case s == agentwire.FileEnd:
 		f.files.end()
+	case s == agentwire.Bye:
+		f.gap = true
+		f.doubt(time.Now())
 	default:
 		if r, ok := agentwire.ParseReceipt(text); ok {
 			f.receipt(&r)

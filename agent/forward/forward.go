@@ -99,6 +99,7 @@ type Forwarder struct {
 	server       int // index of the current one
 	conn         *connection
 	started      bool // the start event was sent
+	refusals     int  // errors of the connection during this start exchange
 	window       window
 	windowServer int // server that the numbers in the window were made for
 	session

@@ -26,6 +26,7 @@ type session struct {
 	acked       bool      // a keepalive of this session was acknowledged
 	ackDue      time.Time // when the acknowledgement of the last keepalive is overdue; zero = nothing is awaited
 	suspect     bool      // the server is asked whether it is there; events go to the spool meanwhile
+	gap         bool      // something sent lately has probably not arrived
 	probes      int       // keepalives since it became suspect
 	settling    bool      // events of an earlier connection come first; newer ones go to the spool meanwhile
 	paceAt      time.Time // next burst from the spool to an OSSEC manager
@@ -37,8 +38,10 @@ type session struct {
 
 const (
 	maxProbes   = 3
+	maxSilence  = 5  // times Timing.Retransmit without a receipt make a manager suspect
 	eventBurst  = 64 // events taken from senders per turn
 	replayBurst = 64 // events taken from the spool per turn for a Vedette manager
+	resendBurst = 64 // events sent again per turn
 )
 
 // serve forwards while the server answers; it returns when the server is lost or ctx ends.
@@ -103,10 +106,14 @@ func (f *Forwarder) sendEvent(payload string, pos *spool.Pos) bool {
 		return true
 	}
 	if f.peer != ossecPeer { // before anything else is sealed: packet is scratch
+		if f.window.empty() {
+			f.lastReceipt = time.Now() // from here on one is expected
+		}
 		f.window.add(n, packet, payload, pos, time.Now())
 	}
 	if err != nil {
 		f.log.Every("1218", time.Minute).Code(1218, "ERROR", "Unable to send message to 'server'.")
+		f.gap = true
 		f.doubt(time.Now())
 		if f.peer == ossecPeer {
 			f.putBack(payload, pos)
@@ -151,7 +158,8 @@ func (f *Forwarder) chores(now time.Time) bool {
 	if f.peer == unknownPeer && f.acked && now.Sub(f.beat) >= f.o.Timing.Decide {
 		f.settleForOSSEC()
 	}
-	if f.peer == vedettePeer && !f.window.empty() && now.Sub(f.lastReceipt) > 5*f.o.Timing.Retransmit {
+	if f.peer == vedettePeer && !f.window.empty() && now.Sub(f.lastReceipt) > maxSilence*f.o.Timing.Retransmit {
+		f.gap = true
 		f.doubt(now)
 	}
 	if !f.ackDue.IsZero() && !now.Before(f.ackDue) {
@@ -252,22 +260,31 @@ func (f *Forwarder) doubt(now time.Time) {
 	f.keepalive(now)
 }
 
-// answered notes that the server is there.
+// answered notes that the server is there. After a gap (it was started again, faster than the agent could miss it) everything unconfirmed
+// goes out again in its order, before anything newer.
 func (f *Forwarder) answered() {
 	f.suspect, f.probes, f.ackDue = false, 0, time.Time{}
+	if f.gap {
+		f.gap = false
+		f.window.restart()
+		f.settling = !f.window.empty()
+		f.lastReceipt = time.Now()
+	}
 }
 
 // resend repeats events for which no receipt came. Without a receipt in this session the manager may be OSSEC's, which takes no part in
-// this.
+// this. While it is not sure that the manager is there they wait.
 func (f *Forwarder) resend(now time.Time) {
-	if f.peer != vedettePeer || f.window.empty() {
+	if f.peer != vedettePeer || f.suspect || f.window.empty() {
 		return
 	}
-	f.window.due(f.top, f.topKnown, f.o.Timing.Retransmit, now, 32, func(e *windowEntry) {
+	f.window.due(f.top, f.topKnown, f.o.Timing.Retransmit, now, resendBurst, func(e *windowEntry) bool {
 		f.stats.resent.Add(1)
 		if err := f.write(e.packet); err != nil {
+			f.gap = true
 			f.doubt(now)
 		}
+		return !f.suspect
 	})
 }
 
@@ -357,7 +374,11 @@ func (f *Forwarder) inbound(m inbound) bool {
 		if f.conn.tcp || !passing(m.err) {
 			return false
 		}
-		f.doubt(time.Now()) // "port unreachable"
+		f.gap = true // "port unreachable"
+		if f.suspect && f.probes > 1 && len(f.o.Client.Servers) > 1 {
+			return false
+		}
+		f.doubt(time.Now())
 		return true
 	}
 	f.payload(m.payload)

@@ -64,8 +64,8 @@ func (w *window) confirm(r *agentwire.Receipts) (n int, pos *spool.Pos) {
 }
 
 // due calls resend for events that need it: those overtaken by later ones, and after a wait that grows with each try the oldest ones.
-// At most limit are sent.
-func (w *window) due(top uint64, anyTop bool, wait time.Duration, now time.Time, limit int, resend func(*windowEntry)) {
+// At most limit are sent, and none after resend returned false.
+func (w *window) due(top uint64, anyTop bool, wait time.Duration, now time.Time, limit int, resend func(*windowEntry) bool) {
 	for i := range w.entries {
 		e := &w.entries[i]
 		if e.done {
@@ -81,7 +81,9 @@ func (w *window) due(top uint64, anyTop bool, wait time.Duration, now time.Time,
 		}
 		e.sent = now
 		e.tries++
-		resend(e)
+		if !resend(e) {
+			return
+		}
 	}
 }
 

@@ -10,6 +10,10 @@ import (
 // log an unknown message.
 const receiptPrefix = "vedette ack "
 
+// Bye is what a manager that stops in order says to the agents that understand it, after its last receipts (header removed): what is
+// sent from now on until the next acknowledgement would be lost.
+const Bye = "vedette bye"
+
 // Window is the number of messages that a receipt tells of. A sender keeps fewer than half as many unconfirmed, so that all of them are
 // inside even when they were overtaken.
 const Window = 1024

@@ -30,6 +30,7 @@ type Controller interface {
 // Counters numbers the messages that are sent and refuses those that were seen (keys.Counters).
 type Counters interface {
 	Next() (keys.Counter, error)
+	Raise() // an agent starts anew; see keys.Counters.Raise
 	Accept(key *keys.Key, o keys.Opened) error
 }
 
@@ -182,8 +183,26 @@ func (s *Server) Run(ctx context.Context) error {
 		close(sh.in)
 	}
 	workers.Wait() // they send the last receipts
+	s.farewell()
 	s.closeSockets()
 	return nil
+}
+
+// farewell tells Vedette agents that they are no longer heard, so that they keep what they would send now, and its order.
+func (s *Server) farewell() {
+	for _, sh := range s.shards {
+		sh.mu.Lock()
+		var known []*keys.Key
+		for key, p := range sh.peers {
+			if p.ack.vedette && p.link != nil {
+				known = append(known, key)
+			}
+		}
+		sh.mu.Unlock()
+		for _, key := range known {
+			sh.say(key, agentwire.Header+agentwire.Bye)
+		}
+	}
 }
 
 // grace is how long what was received before the end may take to be delivered.

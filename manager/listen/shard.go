@@ -18,11 +18,13 @@ type peer struct {
 	link   link // of the last control message; nil = none came yet
 	addr   netip.AddrPort
 	cipher keys.Cipher
-	ack    *receipts // Vedette agents only
+	ack    receipts
 }
 
-// receipts collects what to acknowledge to a Vedette agent.
+// receipts remembers what arrived from an agent, and what to acknowledge to one of Vedette. Which kind it is shows only with the first
+// keepalive, but what came before counts.
 type receipts struct {
+	vedette bool // wants receipts
 	seen    agentwire.Receipts
 	again   []uint64 // refused numbers that this process has not taken
 	pending int      // events since the last receipt
@@ -139,12 +141,12 @@ func (sh *shard) repeated(it *item, o keys.Opened, err error) {
 	sh.mu.Lock()
 	p := sh.peers[it.key]
 	sh.mu.Unlock()
-	if p == nil || p.ack == nil || o.Legacy || len(o.Payload) > 0 && o.Payload[0] == '#' {
+	if p == nil || !p.ack.vedette || o.Legacy || len(o.Payload) > 0 && o.Payload[0] == '#' {
 		sh.s.refused(err, it.src.Addr())
 		return
 	}
 	sh.s.stats.duplicate.Add(1)
-	a, n := p.ack, agentwire.Index(o.Counter.Global, o.Counter.Local)
+	a, n := &p.ack, agentwire.Index(o.Counter.Global, o.Counter.Local)
 	if !a.seen.Has(n) && len(a.again) < 4*agentwire.MaxAgain {
 		a.again = append(a.again, n)
 	}
@@ -175,6 +177,9 @@ func (sh *shard) control(b *batch, it *item, o keys.Opened, text []byte) {
 	if c, ok := b.link.(*tcpConn); ok {
 		c.use(it.key)
 	}
+	if string(text) == agentwire.Startup {
+		s.o.Counters.Raise()
+	}
 	if err := s.Send(it.key, ackPayload); err != nil {
 		s.o.Log.Every("ack "+it.key.ID, s.o.LogEvery).Warn("Unable to acknowledge agent '%s': %v", it.key.Name, err)
 	}
@@ -191,9 +196,6 @@ var ackPayload = []byte(agentwire.Header + agentwire.Ack)
 // numbers began anew begins with an empty list.
 func (sh *shard) announce(key *keys.Key, p *peer, o keys.Opened, text []byte) {
 	if string(text) == agentwire.Startup {
-		if p.ack == nil {
-			return
-		}
 		if top, ok := p.ack.seen.Top(); ok && agentwire.Index(o.Counter.Global, o.Counter.Local) < top {
 			p.ack.seen, p.ack.again = agentwire.Receipts{}, nil
 		}
@@ -203,28 +205,24 @@ func (sh *shard) announce(key *keys.Key, p *peer, o keys.Opened, text []byte) {
 	if !ok {
 		return
 	}
-	if !k.Vedette {
-		p.ack = nil
-		return
-	}
-	if p.ack == nil {
-		p.ack = &receipts{}
-	}
+	p.ack.vedette = k.Vedette
 	p.ack.seen.Add(agentwire.Index(o.Counter.Global, o.Counter.Local))
-	sh.receipt(key, p)
+	if k.Vedette {
+		sh.receipt(key, p)
+	}
 }
 
 // owe notes that an event was delivered; the receipt follows soon.
 func (sh *shard) owe(key *keys.Key, p *peer, n keys.Counter) {
-	if p.ack != nil {
-		p.ack.seen.Add(agentwire.Index(n.Global, n.Local))
+	p.ack.seen.Add(agentwire.Index(n.Global, n.Local))
+	if p.ack.vedette {
 		sh.due(key, p)
 	}
 }
 
 // due sends a receipt soon, or at once when many events wait for it.
 func (sh *shard) due(key *keys.Key, p *peer) {
-	a := p.ack
+	a := &p.ack
 	a.pending++
 	if a.pending >= receiptEvery {
 		sh.receipt(key, p)
@@ -237,7 +235,7 @@ func (sh *shard) due(key *keys.Key, p *peer) {
 }
 
 func (sh *shard) receipt(key *keys.Key, p *peer) {
-	a := p.ack
+	a := &p.ack
 	a.pending = 0
 	sh.say(key, a.seen.Text())
 	for len(a.again) > 0 {
@@ -257,11 +255,8 @@ func (sh *shard) say(key *keys.Key, payload string) {
 // settle sends every receipt that is owed.
 func (sh *shard) settle() {
 	for _, w := range sh.owing {
-		if w.p.ack == nil {
-			continue
-		}
 		w.p.ack.queued = false
-		if w.p.ack.pending > 0 {
+		if w.p.ack.vedette && w.p.ack.pending > 0 {
 			sh.receipt(w.key, w.p)
 		}
 	}
