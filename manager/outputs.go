@@ -3,6 +3,7 @@ package manager
 import (
 	"errors"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/vedette-hids/vedette/activeresponse"
@@ -12,6 +13,7 @@ import (
 	"github.com/vedette-hids/vedette/manager/monitor"
 	"github.com/vedette-hids/vedette/manager/output"
 	"github.com/vedette-hids/vedette/manager/output/mail"
+	"github.com/vedette-hids/vedette/manager/output/sql"
 	"github.com/vedette-hids/vedette/manager/output/syslog"
 	"github.com/vedette-hids/vedette/manager/pipeline"
 )
@@ -34,6 +36,9 @@ func (a *App) outputs() (*pipeline.Logs, error) {
 		a.sinks = append(a.sinks, output.NewRunner(s, log))
 	}
 	if err := a.mail(); err != nil {
+		return nil, err
+	}
+	if err := a.database(full); err != nil {
 		return nil, err
 	}
 	a.protect = protect.NewHost(protect.Gather)
@@ -69,6 +74,24 @@ func (a *App) mail() error {
 		days.Mail = reporter
 	}
 	a.days = monitor.New(days)
+	return nil
+}
+
+// database makes the sink of <database_output>.
+func (a *App) database(hostname string) error {
+	if a.cfg.Database == nil {
+		return nil
+	}
+	log := a.o.Log.Prog("ossec-dbd")
+	opts := sql.Options{Config: a.cfg.Database, Hostname: hostname, Version: version.Compat, Information: runtime.GOOS + " " + runtime.GOARCH, Log: log}
+	for _, r := range a.ruleset.Rules() {
+		opts.Rules = append(opts.Rules, &r.Rule)
+	}
+	s, err := sql.New(opts)
+	if err != nil {
+		return err
+	}
+	a.sinks = append(a.sinks, output.NewRunner(s, log))
 	return nil
 }
 

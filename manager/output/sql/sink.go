@@ -27,6 +27,7 @@ const (
 	maxAlertID     = 30
 	maxLog         = 7456
 	maxLocations   = 32768 // remembered ids
+	maxFailures    = 5     // attempts to store an alert in a database that works
 	sendTimeout    = 30 * time.Second
 	prepareTimeout = 2 * time.Minute
 )
@@ -49,6 +50,9 @@ type Sink struct {
 	server    int64
 	insert    *stdsql.Stmt
 	locations map[string]int64
+
+	failing  *event.Alert // the last alert that could not be stored, and how often
+	failures int
 }
 
 var _ output.Sink = (*Sink)(nil)
@@ -92,6 +96,12 @@ func (s *Sink) Send(ctx context.Context, a *event.Alert) error {
 			return fmt.Errorf("%w: %w", output.ErrDrop, err)
 		}
 		s.ready = false // what is remembered may be of another database
+		if s.failing != a {
+			s.failing, s.failures = a, 0
+		}
+		if s.failures++; s.failures >= maxFailures && s.db.PingContext(ctx) == nil {
+			return fmt.Errorf("%w: %w", output.ErrDrop, err)
+		}
 		return err
 	}
 	return nil

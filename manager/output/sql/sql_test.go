@@ -153,6 +153,9 @@ func TestRefusedValuesAreGivenUp(t *testing.T) {
 	defer s.Close()
 	a := testAlert(1)
 	a.Rule = &event.Rule{ID: 1, Level: 99999, Log: true}
+	for range maxFailures - 1 {
+		s.Send(t.Context(), a)
+	}
 	if err := s.Send(t.Context(), a); !errors.Is(err, output.ErrDrop) {
 		t.Errorf("error %v", err)
 	}
