@@ -77,9 +77,7 @@ func TestResponsesAcrossAFleet(t *testing.T) {
 func blocksWhereItShould(t *testing.T, s *responses) {
 	one, two := s.agents[0], s.agents[1]
 	at1, at2 := fleetSide1+fleetPort, fleetSide2+fleetPort
-	if !s.attacker.reaches(at1) || !s.attacker.reaches(at2) {
-		t.Fatal("the attacker does not reach both agents before the attack")
-	}
+	one.eventually("the attacker reaches both agents", 20*time.Second, func() bool { return s.attacker.reaches(at1) && s.attacker.reaches(at2) })
 	s.say(one, "hold", fleetAttack1, "root")
 	one.eventually("agent 1 drops the attacker", 10*time.Second, func() bool { return one.drops()[fleetAttack1] })
 	if s.attacker.reaches(at1) {
@@ -309,7 +307,7 @@ func (s *responses) untilGone(in install, b *activeresponse.Block) time.Time {
 	in.eventually("the block of "+b.Address+" has ended", time.Until(b.Until)+15*time.Second, func() bool { return !in.drops()[b.Address] })
 	gone := time.Now()
 	if gone.Before(b.Until) {
-		s.t.Errorf("the block of %s ended %s too early", b.Address, b.Until.Sub(gone))
+		s.t.Errorf("the block of %s ended %s too early\n%s", b.Address, b.Until.Sub(gone), tail(in.read("logs/ossec.log")))
 	}
 	s.t.Logf("block of %s (%s, offence %d): gone %s after its time", b.Address, b.Period, b.Offences, gone.Sub(b.Until).Round(time.Millisecond))
 	return gone

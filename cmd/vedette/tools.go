@@ -33,9 +33,7 @@ var tools = map[string]func(c call) int{
 		return manageagents.Run(manageagents.Env{Root: c.root, Server: control.RoleOf(c.root) != "agent", Args: c.args, Prog: c.arg0,
 			Getenv: os.Getenv, Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr})
 	},
-	"ossec-control": func(c call) int {
-		return control.Run(c.ctx, control.Env{Root: c.root, Self: c.self, Type: control.RoleOf(c.root), Stdout: c.stdout, Stderr: c.stderr}, c.args)
-	},
+	"ossec-control": ossecControl,
 	"ossec-logtest": func(c call) int {
 		return logtest.Run(logtest.Env{Root: c.root, Args: c.args, Prog: c.arg0, Stdin: c.stdin, Stdout: c.stdout, Stderr: c.stderr})
 	},
