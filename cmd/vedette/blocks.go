@@ -14,7 +14,11 @@ import (
 
 // ask puts a request to the running executor.
 func (c *call) ask(q activeresponse.ControlRequest) (activeresponse.ControlReply, error) {
-	return activeresponse.Control(c.ctx, activeresponse.ControlPath(c.root), q)
+	r, err := activeresponse.Control(c.ctx, activeresponse.ControlPath(c.root), q)
+	if err != nil {
+		return r, fmt.Errorf("asking the running program of %s: %w", c.root, err)
+	}
+	return r, nil
 }
 
 func blockedCommand(c *call) *cobra.Command {

@@ -1,6 +1,7 @@
 package addto
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -67,6 +68,11 @@ type tool struct{ Env }
 
 func (t *tool) say(format string, args ...any) { fmt.Fprintf(t.Stdout, format+"\n", args...) }
 
+// refusal is an error in the words of OSSEC's script.
+func (t *tool) refusal(format string, args ...any) error {
+	return errors.New(t.Prog + ": " + fmt.Sprintf(format, args...))
+}
+
 func (t *tool) conf() string { return filepath.Join(t.Root, "etc", "ossec.conf") }
 
 func (t *tool) usage() {
@@ -83,10 +89,10 @@ func (t *tool) addFile(name, format string) error {
 		return err
 	}
 	if slices.ContainsFunc(cfg.Localfiles, func(l config.Localfile) bool { return l.Location == name }) {
-		return fmt.Errorf("%s: File %s already configured at ossec.", t.Prog, name) //nolint:staticcheck // the script's words
+		return t.refusal("File %s already configured at ossec.", name)
 	}
 	if _, err := os.Stat(name); err != nil || !filepath.IsAbs(name) {
-		return fmt.Errorf("%s: File %s does not exist.", t.Prog, name) //nolint:staticcheck // the script's words
+		return t.refusal("File %s does not exist.", name)
 	}
 	block := fmt.Sprintf("\n<ossec_config>\n  <localfile>\n    <log_format>%s</log_format>\n    <location>%s</location>\n  </localfile>\n</ossec_config>\n", format, name)
 	err = t.append(text, block, func(l config.Localfile) bool { return l.Location == name })

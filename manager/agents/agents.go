@@ -110,11 +110,17 @@ func Stale(list []Agent, d time.Duration, now time.Time) []Agent {
 
 // Remove removes an agent: its key is taken out of client.keys, and what was known about it is moved to backup/agents.
 func Remove(root, id string) error {
+	f, err := keys.ReadFile(keyFile(root))
+	if err != nil {
+		return fmt.Errorf("removing agent %s: %w", id, err)
+	}
+	if _, ok := f.ByID(id); !ok {
+		return fmt.Errorf("removing agent %s: %w", id, ErrUnknown)
+	}
 	var out, errs bytes.Buffer
 	code := manageagents.Run(manageagents.Env{Root: root, Server: true, Args: []string{"-r", id}, Getenv: func(string) string { return "" },
 		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs})
-	f, err := keys.ReadFile(keyFile(root))
-	if err != nil {
+	if f, err = keys.ReadFile(keyFile(root)); err != nil {
 		return fmt.Errorf("removing agent %s: %w", id, err)
 	}
 	if _, left := f.ByID(id); code != 0 || left {

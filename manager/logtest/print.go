@@ -111,32 +111,47 @@ func Why(rs *rules.Ruleset, x *rules.Explanation, id int) string {
 		fmt.Fprintf(&b, "the event is not matched: %s\n", x.Reason)
 		return b.String()
 	}
-	for _, way := range waysTo(x.Tried, id) {
-		for depth, e := range way {
-			fmt.Fprintf(&b, "%s%s\n", strings.Repeat("  ", depth), verdict(e))
-		}
-	}
+	writeWays(&b, x, id)
 	if b.Len() == 0 {
-		for _, p := range r.Parents {
-			for _, way := range waysTo(x.Tried, p) {
-				for depth, e := range way {
-					fmt.Fprintf(&b, "%s%s\n", strings.Repeat("  ", depth), verdict(e))
-				}
-			}
-			if parent := rs.Rule(p); parent != nil && b.Len() == 0 {
-				b.WriteString(Why(rs, x, p))
-			}
-		}
-		fmt.Fprintf(&b, "rule %d was not tried", id)
-		if len(r.Parents) > 0 {
-			fmt.Fprintf(&b, ": it is a child of %s", joinIDs(r.Parents))
-		}
-		b.WriteByte('\n')
+		notTried(&b, rs, x, r)
 	}
 	if x.Final != nil && x.Final.ID != id {
 		fmt.Fprintf(&b, "the event ends in rule %d (level %d) %s\n", x.Final.ID, x.Final.Level, x.Final.Description)
 	}
 	return b.String()
+}
+
+// writeWays prints the way down to each place of a rule and reports whether one of them was gone to its end with success.
+func writeWays(b *strings.Builder, x *rules.Explanation, id int) (matched bool) {
+	for _, way := range waysTo(x.Tried, id) {
+		for depth, e := range way {
+			fmt.Fprintf(b, "%s%s\n", strings.Repeat("  ", depth), verdict(e))
+		}
+		matched = matched || way[len(way)-1].Matched
+	}
+	return matched
+}
+
+// notTried says why a rule was not even looked at: the rules above it did not match, or one beside it took the event before.
+func notTried(b *strings.Builder, rs *rules.Ruleset, x *rules.Explanation, r *rules.Rule) {
+	above := false
+	for _, p := range r.Parents {
+		before := b.Len()
+		above = writeWays(b, x, p) || above
+		if parent := rs.Rule(p); parent != nil && b.Len() == before {
+			notTried(b, rs, x, parent)
+		}
+	}
+	switch {
+	case len(r.Parents) == 0 && x.Final != nil:
+		fmt.Fprintf(b, "rule %d was not tried: it is for other kinds of events, or comes after rule %d\n", r.ID, x.Final.ID)
+	case len(r.Parents) == 0:
+		fmt.Fprintf(b, "rule %d was not tried: it is for other kinds of events\n", r.ID)
+	case above && x.Final != nil:
+		fmt.Fprintf(b, "rule %d was not tried: rule %d comes before it and took the event\n", r.ID, x.Final.ID)
+	default:
+		fmt.Fprintf(b, "rule %d was not tried: it is a child of %s\n", r.ID, joinIDs(r.Parents))
+	}
 }
 
 func joinIDs(ids []int) string {

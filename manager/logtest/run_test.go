@@ -201,6 +201,10 @@ func TestExplainNamesTheConditionThatFails(t *testing.T) {
 	if !strings.Contains(stderr, "0 of 3 earlier events within 60 seconds") {
 		t.Errorf("no progress of the correlation in\n%s", stderr)
 	}
+	_, _, stderr = run(root, []string{"--explain=100103"}, denied)
+	if !strings.Contains(stderr, "rule 100103 was not tried: rule 100101 comes before it and took the event") {
+		t.Error(stderr)
+	}
 	_, _, stderr = run(root, []string{"--explain=7"}, denied)
 	if !strings.Contains(stderr, "rule 7 is not loaded") {
 		t.Error(stderr)
