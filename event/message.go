@@ -66,18 +66,20 @@ func (a *Agent) Label() string { return "(" + a.Name + ") " + a.IP }
 // ErrFormat is returned for a queue message that cannot be split (log message 1106).
 var ErrFormat = errors.New("string not correctly formatted")
 
-// NewEvent makes the event of a message that arrived at received, from agent (nil: the manager's own host).
+// NewEvent makes the event of a message that arrived at received, from agent (nil: the manager's own host). Control bytes of the location
+// become blanks.
 func NewEvent(m Message, agent *Agent, received time.Time) *Event {
-	loc := m.Location
+	source := oneLine(m.Location)
+	loc := source
 	if agent != nil {
-		loc = agent.Label() + "->" + m.Location
+		loc = agent.Label() + "->" + source
 	}
-	return &Event{Kind: m.Kind, Agent: agent, Location: loc, Source: m.Location, Raw: m.Text, Received: received}
+	return &Event{Kind: m.Kind, Agent: agent, Location: loc, Source: source, Raw: m.Text, Received: received}
 }
 
 // ParseQueue splits the text of one queue datagram `<kind>:<location>:<text>` (spec decoders.md, section 2.1). A location that
 // begins with "(" is an agent's: its name and address are taken from it, its id stays empty. It refuses messages under 4 bytes, without
-// separators, or with a ".." component in the location, with an error that wraps ErrFormat.
+// separators, or with a ".." component in the location, with an error that wraps ErrFormat. Control bytes of the location become blanks.
 func ParseQueue(s string, received time.Time) (*Event, error) {
 	if i := strings.IndexByte(s, 0); i >= 0 {
 		s = s[:i]
@@ -101,7 +103,7 @@ func ParseQueue(s string, received time.Time) (*Event, error) {
 	if colon < 0 {
 		return nil, fmt.Errorf("%w: no ':' after the location", ErrFormat)
 	}
-	loc := rest[:from+colon]
+	loc := oneLine(rest[:from+colon])
 	if climbs(loc) {
 		return nil, fmt.Errorf("%w: location with a '..' component", ErrFormat)
 	}
@@ -120,6 +122,22 @@ func parseLabel(label string) *Agent {
 		return &Agent{Name: strings.TrimSuffix(label[1:], ")")}
 	}
 	return &Agent{Name: name, IP: ip}
+}
+
+// oneLine replaces the control bytes of a location by blanks. It is written into files of lines (alerts.log, fts-queue), where a file name
+// with a line break would forge entries. They are replaced, not deleted, so that no ".." component can come about.
+func oneLine(loc string) string {
+	isControl := func(r rune) bool { return r < ' ' || r == 0x7f }
+	if strings.IndexFunc(loc, isControl) < 0 {
+		return loc
+	}
+	b := []byte(loc)
+	for i, c := range b {
+		if isControl(rune(c)) {
+			b[i] = ' '
+		}
+	}
+	return string(b)
 }
 
 // climbs reports whether a location has a ".." path component.

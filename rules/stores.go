@@ -1,6 +1,10 @@
 package rules
 
-import "github.com/vedette-hids/vedette/event"
+import (
+	"strings"
+
+	"github.com/vedette-hids/vedette/event"
+)
 
 // Novelty answers "is this the first time?" for if_fts rules (spec rules.md, 10.1). Asking records the event.
 type Novelty interface {
@@ -19,22 +23,32 @@ type DiffStore interface {
 	Swap(host string, rule int, log string) (old string, had bool, err error)
 }
 
-// maxIgnoreLines bounds the in-memory ignore store.
-const maxIgnoreLines = 1 << 17
+// Limits of the in-memory ignore store. Lines are made of decoded fields, so senders choose their number and length.
+const (
+	maxIgnoreLines = 1 << 17
+	maxIgnoreBytes = 32 << 20
+)
 
 // memoryIgnore is an IgnoreStore without persistence. When it is full the oldest half is forgotten.
-type memoryIgnore struct{ young, old map[string]struct{} }
+type memoryIgnore struct {
+	young, old map[string]struct{}
+	bytes      int // of the lines in young
+}
 
-// NewMemoryIgnoreStore makes an IgnoreStore that keeps some 100,000 lines in memory.
+// NewMemoryIgnoreStore makes an IgnoreStore that keeps the newest lines in memory: some 100,000, and 32 MiB at most.
 func NewMemoryIgnoreStore() IgnoreStore {
 	return &memoryIgnore{young: map[string]struct{}{}}
 }
 
 func (m *memoryIgnore) Add(line string) {
-	if len(m.young) >= maxIgnoreLines/2 {
-		m.young, m.old = map[string]struct{}{}, m.young
+	if _, ok := m.young[line]; ok {
+		return
+	}
+	if len(m.young) >= maxIgnoreLines/2 || m.bytes+len(line) > maxIgnoreBytes/2 {
+		m.young, m.old, m.bytes = map[string]struct{}{}, m.young, 0
 	}
 	m.young[line] = struct{}{}
+	m.bytes += len(line)
 }
 
 func (m *memoryIgnore) Has(line string) bool {
@@ -53,16 +67,26 @@ type diffKey struct {
 	rule int
 }
 
-type memoryDiff map[diffKey]string
+// maxDiffTexts bounds the in-memory store: host names come from the headers of logs.
+const maxDiffTexts = 8192
 
-// NewMemoryDiffStore makes a DiffStore without persistence.
-func NewMemoryDiffStore() DiffStore { return memoryDiff{} }
+// memoryDiff is a DiffStore without persistence. When it is full the half that was not asked for longest is forgotten.
+type memoryDiff struct{ young, old map[diffKey]string }
 
-func (m memoryDiff) Swap(host string, rule int, log string) (string, bool, error) {
+// NewMemoryDiffStore makes a DiffStore that keeps the texts of the latest 4096 to 8192 pairs of host and rule in memory.
+func NewMemoryDiffStore() DiffStore { return &memoryDiff{young: map[diffKey]string{}} }
+
+func (m *memoryDiff) Swap(host string, rule int, log string) (string, bool, error) {
 	k := diffKey{host, rule}
-	old, had := m[k]
-	if !had || old != log {
-		m[k] = log
+	text, had := m.young[k]
+	if !had {
+		if text, had = m.old[k]; !had {
+			k.host = strings.Clone(host) // else the key keeps the whole event
+		}
+		if len(m.young) >= maxDiffTexts/2 {
+			m.young, m.old = map[diffKey]string{}, m.young
+		}
 	}
-	return old, had, nil
+	m.young[k] = log
+	return text, had, nil
 }

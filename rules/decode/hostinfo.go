@@ -13,8 +13,11 @@ import (
 // ErrHostinfo is returned for host information that is not of the form "Host: address (name), ports".
 var ErrHostinfo = errors.New("host information is not of the form 'Host: address, ports'")
 
-// maxHostLines bounds the memory of a Hostinfo; beyond it the oldest lines are forgotten.
-const maxHostLines = 100000
+// Limits of a Hostinfo, whose lines come from senders; beyond them the oldest lines are forgotten.
+const (
+	maxHostLines = 100000
+	maxHostBytes = 32 << 20
+)
 
 // Hostinfo decodes host information (event.KindHostinfo, spec section 9) against what is known of the hosts. It is part of the ordered
 // stage: one goroutine at a time. Make it with NewHostinfo.
@@ -23,8 +26,8 @@ const maxHostLines = 100000
 type Hostinfo struct {
 	lines  map[string]struct{}
 	hosts  map[string]int // address → number of lines
-	order  []string
-	head   int
+	order  []string       // of lines, oldest first
+	bytes  int            // of lines
 	append func(line string)
 }
 
@@ -94,21 +97,25 @@ func (h *Hostinfo) add(line string) {
 		return
 	}
 	line = strings.Clone(line)
-	if len(h.order) == maxHostLines {
-		old := h.order[h.head]
-		delete(h.lines, old)
-		if addr := lineAddress(old); h.hosts[addr] > 1 {
-			h.hosts[addr]--
-		} else {
-			delete(h.hosts, addr)
-		}
-		h.order[h.head] = line
-		h.head = (h.head + 1) % maxHostLines
-	} else {
-		h.order = append(h.order, line)
-	}
+	h.order = append(h.order, line)
 	h.lines[line] = struct{}{}
 	h.hosts[lineAddress(line)]++
+	for h.bytes += len(line); len(h.order) > maxHostLines || h.bytes > maxHostBytes; {
+		h.forget()
+	}
+}
+
+// forget drops the oldest line.
+func (h *Hostinfo) forget() {
+	old := h.order[0]
+	h.order[0] = "" // append moves the list only now and then
+	h.order = h.order[1:]
+	h.bytes -= len(old)
+	delete(h.lines, old)
+	addr := lineAddress(old)
+	if h.hosts[addr]--; h.hosts[addr] == 0 {
+		delete(h.hosts, addr)
+	}
 }
 
 // lineAddress cuts the address from a line.

@@ -182,6 +182,44 @@ func TestAccumulatorIsBounded(t *testing.T) {
 	}
 }
 
+// Making room looks at every transaction, so it must be rare.
+func TestFullAccumulatorMakesRoomForMany(t *testing.T) {
+	a := NewAccumulator()
+	now := time.Unix(1000, 0)
+	for i := range maxAccumulated + 1 {
+		a.Update(accEvent(fmt.Sprint(i), nil), now)
+	}
+	if a.Len() > maxAccumulated*9/10 {
+		t.Errorf("%d transactions: no room was made", a.Len())
+	}
+}
+
+func TestHostinfoIsBoundedInBytes(t *testing.T) {
+	h := NewHostinfo(nil)
+	decode := func(i int) bool {
+		log := fmt.Sprintf("Host: 10.%d.%d.%d, %s", i>>16, i>>8&255, i&255, strings.Repeat("x", 6000))
+		fresh, err := h.Decode(&event.Event{Log: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fresh
+	}
+	n := 2 * maxHostBytes / 6000
+	for i := range n {
+		decode(i)
+	}
+	held := 0
+	for line := range h.lines {
+		held += len(line)
+	}
+	if held > maxHostBytes || len(h.hosts) != len(h.lines) {
+		t.Errorf("%d bytes are kept, %d hosts of %d lines", held, len(h.hosts), len(h.lines))
+	}
+	if decode(n-1) || !decode(0) {
+		t.Error("not the oldest is forgotten")
+	}
+}
+
 func TestHostinfo(t *testing.T) {
 	var file []string
 	h := NewHostinfo(func(line string) { file = append(file, line) })
