@@ -18,6 +18,7 @@ import (
 const (
 	maxFile      = 32 << 20 // bytes of one location's file
 	maxLocations = 1 << 16
+	maxSources   = 8 // locations of one host besides "rootcheck"
 )
 
 // ErrLocation is returned for a location that cannot be a file name.
@@ -29,8 +30,9 @@ type Store struct {
 	log  *olog.Log
 	seed maphash.Seed
 
-	mu    sync.Mutex
-	known map[string]*location
+	mu      sync.Mutex
+	known   map[string]*location
+	sources map[string]int // by host: its locations in known besides "rootcheck"
 }
 
 // location is the index of one file.
@@ -49,7 +51,7 @@ type place struct {
 
 // Open makes the store of a directory, queue/rootcheck of an install root. The directory is made when the first finding is stored.
 func Open(dir string) *Store {
-	return &Store{dir: dir, seed: maphash.MakeSeed(), known: make(map[string]*location)}
+	return &Store{dir: dir, seed: maphash.MakeSeed(), known: make(map[string]*location), sources: make(map[string]int)}
 }
 
 // SetLog gives the store a log for errors of the files. It is to be called before the first Apply.
@@ -88,10 +90,24 @@ func (s *Store) location(name string) (*location, error) {
 		if len(s.known) >= maxLocations {
 			return nil, fmt.Errorf("%q: %w: too many locations", name, ErrLocation)
 		}
+		if host, source := splitLocation(name); source != LocalLocation {
+			if s.sources[host] >= maxSources {
+				return nil, fmt.Errorf("%q: %w: too many sources of one host", name, ErrLocation)
+			}
+			s.sources[strings.Clone(host)]++
+		}
 		l = &location{}
 		s.known[strings.Clone(name)] = l
 	}
 	return l, nil
+}
+
+// splitLocation gives the label of an agent, "" for the manager's own host, and the source behind it.
+func splitLocation(name string) (host, source string) {
+	if host, source, ok := strings.Cut(name, "->"); ok && name[0] == '(' {
+		return host, source
+	}
+	return "", name
 }
 
 // checkName refuses names that would lead elsewhere.

@@ -216,6 +216,33 @@ func TestLocationsThatAreNoFileNamesAreRefused(t *testing.T) {
 	}
 }
 
+// The source of a message is the sender's: an agent that makes up sources must not get a file for each, nor lose its true one.
+func TestOneHostGetsFewFiles(t *testing.T) {
+	dir := t.TempDir()
+	s := Open(dir)
+	refused := 0
+	apply := func(location string) {
+		err := s.Apply(&event.Event{Kind: event.KindRootcheck, Location: location, Raw: "x", Received: time.Unix(1e9, 0)})
+		if errors.Is(err, ErrLocation) {
+			refused++
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 100 {
+		apply(fmt.Sprintf("(web) 10.0.0.1->made up %d->rootcheck", i))
+		apply(fmt.Sprintf("local%d", i))
+	}
+	apply("(web) 10.0.0.1->rootcheck")
+	apply("(db) 10.0.0.2->rootcheck")
+	apply("(db) 10.0.0.2->other")
+	apply("rootcheck")
+	files, err := os.ReadDir(dir)
+	if err != nil || refused != 200-2*maxSources || len(files) != 2*maxSources+4 {
+		t.Errorf("%d refused, %d files, %v", refused, len(files), err)
+	}
+}
+
 func TestUnwritableFilesHideNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "file")
 	write(t, dir, "")
