@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -171,13 +172,16 @@ func quickRun(c *call, dir string) error {
 	case err := <-ended:
 		return fmt.Errorf("the manager did not start: %w", err)
 	}
+	// A terminal that is closed must not leave the manager behind.
+	ctx, stop := signal.NotifyContext(c.ctx, syscall.SIGHUP)
+	defer stop()
 	fmt.Fprintf(c.stdout, quickstart.Welcome, root)
 	printer := quickstart.Printer{W: c.stdout, Colour: term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == ""}
 	watch, stopWatch := context.WithCancel(context.Background())
 	watched := make(chan error, 1)
 	go func() { watched <- printer.Watch(watch, root) }()
 	select {
-	case <-c.ctx.Done():
+	case <-ctx.Done():
 		fmt.Fprintln(c.stdout, "\nStopping ...")
 		manager.Process.Signal(syscall.SIGTERM) //nolint:errcheck // it may have ended by itself
 		err = <-ended

@@ -8,9 +8,15 @@ import (
 	"os"
 )
 
+// maxPath is what the kernel has room for.
+const maxPath = 107
+
 // Listen binds a datagram socket with mode 0660. gid is its group, 0 leaves that to the directory. A socket that a dead process left is
 // replaced; Listen refuses a path that a running process reads, or that is no socket. Close removes it again.
 func Listen(path string, gid int) (*net.UnixConn, error) {
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("binding %s: the name of a socket has at most %d bytes; choose an install root with a shorter path", path, maxPath)
+	}
 	addr := &net.UnixAddr{Name: path, Net: "unixgram"}
 	if err := clearPath(addr); err != nil {
 		return nil, fmt.Errorf("binding %s: %w", path, err)

@@ -3,8 +3,11 @@ package quickstart
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -98,5 +101,28 @@ func TestGateShowsProblemsOfAStartOnly(t *testing.T) {
 func TestDemoNeedsARunningInstance(t *testing.T) {
 	if err := Demo(t.Context(), t.TempDir(), &bytes.Buffer{}, time.Now); err == nil || !strings.Contains(err.Error(), "make run") {
 		t.Errorf("error: %v", err)
+	}
+}
+
+func TestANewConfigurationAvoidsAPortThatIsTaken(t *testing.T) {
+	const conf = "<remote>\n    <connection>secure</connection>\n  </remote>\n<remote>\n<connection>syslog</connection>\n</remote>"
+	c, err := net.ListenPacket("udp", fmt.Sprintf(":%d", agentsPort))
+	if err == nil {
+		defer c.Close()
+	} // else somebody has it already, which serves as well
+	got := choosePort(conf)
+	port := regexp.MustCompile(`<connection>secure</connection>\n    <port>(\d+)</port> `).FindStringSubmatch(got)
+	if port == nil || port[1] == fmt.Sprint(agentsPort) || strings.Count(got, "<port>") != 1 {
+		t.Errorf("configuration: %s", got)
+	}
+}
+
+func TestRootsThatAreTooDeepForSocketsAreRefusedAtOnce(t *testing.T) {
+	deep := filepath.Join(t.TempDir(), strings.Repeat("deep/", 30))
+	if _, err := Prepare(deep, t.TempDir(), time.Now()); err == nil || !strings.Contains(err.Error(), "too long a path") {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(deep); err == nil {
+		t.Error("something was made")
 	}
 }

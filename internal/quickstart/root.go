@@ -2,6 +2,7 @@ package quickstart
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,6 +51,9 @@ func Prepare(dir, binDir string, now time.Time) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("preparing %s: %w", dir, err)
 	}
+	if len(root)+len(longestSocket) > maxSocketPath {
+		return "", fmt.Errorf("%s is too long a path: names of sockets below it would have more than %d bytes; choose a shorter one with -D", root, maxSocketPath)
+	}
 	if err := layout.Install(layout.Options{Root: root, Role: layout.Manager, BinDir: binDir, Etc: defaults.Files, Now: now}); err != nil {
 		return "", err
 	}
@@ -57,6 +61,32 @@ func Prepare(dir, binDir string, now time.Time) (string, error) {
 		return "", fmt.Errorf("preparing %s: %w", root, err)
 	}
 	return root, nil
+}
+
+// The longest socket of an install root, and what the kernel allows.
+const (
+	longestSocket = "/queue/alerts/execq"
+	maxSocketPath = 107
+)
+
+// agentsPort is where agents are listened for, as a new configuration says.
+const agentsPort = 1514
+
+// choosePort gives a new configuration another port for agents when something else, OSSEC perhaps, has the usual one.
+func choosePort(conf string) string {
+	taken, err := net.ListenPacket("udp", fmt.Sprintf(":%d", agentsPort))
+	if err == nil {
+		taken.Close()
+		return conf
+	}
+	free, err := net.ListenPacket("udp", ":0")
+	if err != nil {
+		return conf
+	}
+	defer free.Close()
+	const secure = "<connection>secure</connection>\n"
+	return strings.Replace(conf, secure, fmt.Sprintf("%s    <port>%d</port>   <!-- \"vedette run\" found %d taken -->\n",
+		secure, free.LocalAddr().(*net.UDPAddr).Port, agentsPort), 1)
 }
 
 func addDemo(root string) error {
@@ -86,5 +116,5 @@ func addDemo(root string) error {
 	if strings.Contains(string(data), block) {
 		return nil
 	}
-	return os.WriteFile(conf, append([]byte(block), data...), 0o640)
+	return os.WriteFile(conf, []byte(block+choosePort(string(data))), 0o640)
 }
