@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/vedette-hids/vedette/config"
 	defaults "github.com/vedette-hids/vedette/etc"
 	"github.com/vedette-hids/vedette/internal/control"
 	"github.com/vedette-hids/vedette/internal/layout"
@@ -91,9 +92,11 @@ func checkCommand(c *call) *cobra.Command {
 		Short: "Check the configuration, rules, decoders, lists and keys of an install root",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			program := "vedette-manager"
+			if c.json {
+				return c.checkJSON(conf)
+			}
 			if control.RoleOf(c.root) == "agent" {
-				program = "vedette-agent"
+				const program = "vedette-agent"
 				args := []string{"-t", "-D", c.root}
 				if conf != "" {
 					args = append(args, "-c", conf)
@@ -116,6 +119,27 @@ func checkCommand(c *call) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&conf, "config", "c", "", "configuration file (default etc/ossec.conf in the root)")
 	return cmd
+}
+
+// checkJSON is check for programs: an object per problem.
+func (c *call) checkJSON(conf string) error {
+	var problems config.Problems
+	if control.RoleOf(c.root) == "agent" {
+		if conf == "" {
+			conf = "etc/ossec.conf"
+		}
+		_, problems = config.Load(c.root, conf)
+		problems = problems.For(config.AgentPrograms)
+	} else {
+		problems = manager.Check(c.root, conf)
+	}
+	if err := c.printJSON(findings(problems)); err != nil {
+		return err
+	}
+	if problems.Err() != nil {
+		return errReported
+	}
+	return nil
 }
 
 func demoCommand(c *call) *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 
 	"github.com/vedette-hids/vedette/activeresponse/responders"
 	"github.com/vedette-hids/vedette/config"
@@ -12,6 +13,7 @@ import (
 	"github.com/vedette-hids/vedette/internal/control"
 	"github.com/vedette-hids/vedette/internal/daemon"
 	"github.com/vedette-hids/vedette/internal/getopt"
+	"github.com/vedette-hids/vedette/internal/olog"
 	"github.com/vedette-hids/vedette/internal/parts"
 	"github.com/vedette-hids/vedette/keys/agentcontrol"
 	"github.com/vedette-hids/vedette/keys/enroll/agentauth"
@@ -89,8 +91,12 @@ func enrolServer(c call) int {
 		}
 		return 0
 	}
+	var log *olog.Logger
+	if daemon.IsChild() {
+		log = olog.New(filepath.Join(root, "logs", "ossec.log"), c.stderr) // until it is ready, the caller's terminal
+	}
 	in, _ := config.LoadOptions(root) // its problems are those of the manager
-	return authd.Run(c.ctx, authd.Env{Root: c.root, Args: c.args, Prog: c.arg0, Stderr: c.stderr, Workers: in.Int("authd.worker_pool"),
+	return authd.Run(c.ctx, authd.Env{Root: c.root, Log: log, Args: c.args, Prog: c.arg0, Stderr: c.stderr, Workers: in.Int("authd.worker_pool"),
 		MaxConnections: in.Int("authd.max_connections"),
 		Ready: func(net.Addr) {
 			if err := daemon.Ready(); err != nil {
