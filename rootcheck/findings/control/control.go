@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vedette-hids/vedette/internal/getopt"
+	"github.com/vedette-hids/vedette/internal/version"
 	"github.com/vedette-hids/vedette/keys"
 	"github.com/vedette-hids/vedette/keys/agentcontrol"
 	"github.com/vedette-hids/vedette/rootcheck/findings"
@@ -27,11 +29,6 @@ type Env struct {
 	Hostname       string         // of this manager; "" = os.Hostname
 }
 
-// Run is the tool on the install at root, with the arguments behind the program's name; it returns the exit code.
-func Run(root string, args []string, stdout, stderr io.Writer) int {
-	return RunEnv(Env{Root: root, Args: args, Stdout: stdout, Stderr: stderr})
-}
-
 // tool is one run.
 type tool struct {
 	Env
@@ -43,7 +40,7 @@ type tool struct {
 	help, version, bad bool
 }
 
-// RunEnv is Run with more of the world to choose.
+// RunEnv is the tool; it returns the exit code.
 func RunEnv(env Env) int {
 	t := &tool{Env: env}
 	if t.Prog == "" {
@@ -63,7 +60,7 @@ func RunEnv(env Env) int {
 	case t.help:
 		return t.usage(0)
 	case t.version:
-		fmt.Fprintln(t.Stderr, "Vedette rootcheck_control, compatible with OSSEC HIDS v4.2.0")
+		fmt.Fprint(t.Stderr, version.Banner())
 		return 0
 	case t.bad || len(t.Args) == 0:
 		return t.usage(1)
@@ -78,39 +75,22 @@ func RunEnv(env Env) int {
 	return t.usage(1)
 }
 
-// parse reads single-letter options, joined or apart.
+// parse reads the options; those before a bad one count. -d (debug) has no effect.
 func (t *tool) parse() {
 	flags := map[byte]*bool{'h': &t.help, 'V': &t.version, 'l': &t.list, 'c': &t.activeOnly, 's': &t.csv, 'j': &t.json, 'r': &t.resolved,
 		'q': &t.open, 'L': &t.lastScan, 'd': new(bool)}
 	values := map[byte]*string{'i': &t.show, 'u': &t.clear, 'D': &t.Root}
-	for i := 0; i < len(t.Args); i++ {
-		arg := t.Args[i]
-		if len(arg) < 2 || arg[0] != '-' {
-			continue
+	opts, _, err := getopt.Parse(t.Args, "hVlcsjrqLdi:u:D:")
+	for _, o := range opts {
+		if flag := flags[o.Flag]; flag != nil {
+			*flag = true
+		} else {
+			*values[o.Flag] = o.Value
 		}
-		for j := 1; j < len(arg); j++ {
-			if flag := flags[arg[j]]; flag != nil {
-				*flag = true
-				continue
-			}
-			value := values[arg[j]]
-			switch {
-			case value == nil:
-				fmt.Fprintf(t.Stderr, "%s: invalid option -- '%c'\n", t.Prog, arg[j])
-				t.bad = true
-				return
-			case j+1 < len(arg):
-				*value = arg[j+1:]
-			case i+1 < len(t.Args):
-				i++
-				*value = t.Args[i]
-			default:
-				fmt.Fprintf(t.Stderr, "%s: option requires an argument -- '%c'\n", t.Prog, arg[j])
-				t.bad = true
-				return
-			}
-			break
-		}
+	}
+	if err != nil {
+		fmt.Fprintf(t.Stderr, "%s: %v\n", t.Prog, err)
+		t.bad = true
 	}
 }
 
