@@ -1,6 +1,10 @@
 package rules
 
 import (
+	"fmt"
+	"iter"
+	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/vedette-hids/vedette/event"
@@ -29,18 +33,20 @@ const (
 	maxIgnoreBytes = 32 << 20
 )
 
-// memoryIgnore is an IgnoreStore without persistence. When it is full the oldest half is forgotten.
-type memoryIgnore struct {
+// MemoryIgnoreStore is an IgnoreStore without persistence: it keeps the newest lines, some 100,000 and 32 MiB at most. When it is full
+// the older half is forgotten. Make it with NewMemoryIgnoreStore.
+type MemoryIgnoreStore struct {
 	young, old map[string]struct{}
 	bytes      int // of the lines in young
 }
 
-// NewMemoryIgnoreStore makes an IgnoreStore that keeps the newest lines in memory: some 100,000, and 32 MiB at most.
-func NewMemoryIgnoreStore() IgnoreStore {
-	return &memoryIgnore{young: map[string]struct{}{}}
+// NewMemoryIgnoreStore makes an empty store.
+func NewMemoryIgnoreStore() *MemoryIgnoreStore {
+	return &MemoryIgnoreStore{young: map[string]struct{}{}}
 }
 
-func (m *memoryIgnore) Add(line string) {
+// Add keeps a line.
+func (m *MemoryIgnoreStore) Add(line string) {
 	if _, ok := m.young[line]; ok {
 		return
 	}
@@ -51,12 +57,29 @@ func (m *memoryIgnore) Add(line string) {
 	m.bytes += len(line)
 }
 
-func (m *memoryIgnore) Has(line string) bool {
+// Has reports whether a line is kept.
+func (m *MemoryIgnoreStore) Has(line string) bool {
 	if _, ok := m.young[line]; ok {
 		return true
 	}
 	_, ok := m.old[line]
 	return ok
+}
+
+// Lines yields the lines that are kept, for writing a shorter file.
+func (m *MemoryIgnoreStore) Lines() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for line := range m.old {
+			if _, both := m.young[line]; !both && !yield(line) {
+				return
+			}
+		}
+		for line := range m.young {
+			if !yield(line) {
+				return
+			}
+		}
+	}
 }
 
 // maxDiffText is the size from which logs are not compared, in bytes.
@@ -89,4 +112,13 @@ func (m *memoryDiff) Swap(host string, rule int, log string) (string, bool, erro
 	}
 	m.young[k] = log
 	return text, had, nil
+}
+
+// DiffFile is where an install keeps the text of a check_diff rule, below dir (queue/diff). The host's name is the sender's: one that is no
+// name for a directory is an error.
+func DiffFile(dir, host string, rule int) (string, error) {
+	if host == "" || host == "." || host == ".." || strings.ContainsAny(host, "/\x00") {
+		return "", fmt.Errorf("%.80q is no name for a directory", host)
+	}
+	return filepath.Join(dir, host, strconv.Itoa(rule), "last-entry"), nil
 }

@@ -56,8 +56,12 @@ type diffs struct {
 
 func (d *diffs) Swap(host string, rule int, log string) (old string, had bool, err error) {
 	key := host + "/" + strconv.Itoa(rule)
-	if old, had = d.seen[key]; !had && safeName(host) {
-		data, err := os.ReadFile(filepath.Join(d.dir, host, strconv.Itoa(rule), "last-entry"))
+	path, err := rules.DiffFile(d.dir, host, rule)
+	if err != nil {
+		return "", false, err
+	}
+	if old, had = d.seen[key]; !had {
+		data, err := os.ReadFile(path)
 		if err == nil {
 			old, _, _ = strings.Cut(string(data), "\x00")
 			had = true
@@ -67,8 +71,4 @@ func (d *diffs) Swap(host string, rule int, log string) (old string, had bool, e
 	}
 	d.seen[key] = log
 	return old, had, nil
-}
-
-func safeName(host string) bool {
-	return host != "" && host != "." && host != ".." && !strings.ContainsAny(host, "/\x00")
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"slices"
 	"strings"
 
 	"github.com/vedette-hids/vedette/event"
@@ -52,6 +54,9 @@ func (h *Hostinfo) Load(r io.Reader) error {
 		}
 	}
 }
+
+// Lines yields what is known, oldest first, for writing a shorter file.
+func (h *Hostinfo) Lines() iter.Seq[string] { return slices.Values(h.order) }
 
 // Decode compares a pre-decoded event with what is known of its host. It returns false when nothing is new, and then the event ends
 // there; else the event is decoded as HostinfoNew or HostinfoModified. Malformed text gives an error that wraps ErrHostinfo.

@@ -1,0 +1,89 @@
+package manager
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/vedette-hids/vedette/rules"
+	"github.com/vedette-hids/vedette/rules/decode"
+)
+
+// What the memory forgets is appended again when it comes back, so a sender could make the file grow for ever.
+func TestStateFilesAreShortened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hostinfo")
+	store := decode.NewHostinfo(nil)
+	f, err := openLines(path, nil, store.Lines, store.Load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.max = 1000
+	if err := store.Load(strings.NewReader("10.0.0.1 known\n10.0.0.2 known\n")); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		f.add("10.0.0.3 forgotten since")
+	}
+	data, err := os.ReadFile(path)
+	if err != nil || len(data) > 1100 || !strings.HasPrefix(string(data), "10.0.0.1 known\n10.0.0.2 known\n10.0.0.3") {
+		t.Errorf("%d bytes: %.80q, %v", len(data), data, err)
+	}
+	again := decode.NewHostinfo(nil)
+	if f, err = openLines(path, nil, again.Lines, again.Load); err != nil || f.size != int64(len(data)) {
+		t.Errorf("size %d, %v", f.size, err)
+	}
+	n := 0
+	for range again.Lines() {
+		n++
+	}
+	if n != 3 {
+		t.Errorf("%d lines are read again", n)
+	}
+}
+
+func TestIgnoredLinesSurviveARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ig-queue")
+	for i := range 3 {
+		s := &ignoreStore{MemoryIgnoreStore: rules.NewMemoryIgnoreStore()}
+		var err error
+		if s.file, err = openLines(path, nil, s.Lines, s.load); err != nil {
+			t.Fatal(err)
+		}
+		if s.Has("a") != (i > 0) {
+			t.Errorf("start %d: known %v", i, s.Has("a"))
+		}
+		s.Add("a")
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "a\n" {
+		t.Errorf("%q, %v", data, err)
+	}
+}
+
+// Host names come from the headers of logs, so a sender could make directories without end.
+func TestDiffStoreKeepsALimitedNumberOfHosts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "diff")
+	for range 2 { // the second time the directories are there
+		d := newDiffStore(dir)
+		d.max = 10
+		refused := 0
+		for i := range 20 {
+			if _, _, err := d.Swap(fmt.Sprintf("host%02d", i), 100, "text"); err != nil {
+				refused++
+			}
+		}
+		if old, had, err := d.Swap("host00", 101, "other"); old == "text" || err != nil {
+			t.Errorf("another rule of a known host: %q, %v, %v", old, had, err)
+		}
+		entries, err := os.ReadDir(dir)
+		if err != nil || refused != 10 || len(entries) != 10 {
+			t.Errorf("%d refused, %d hosts, %v", refused, len(entries), err)
+		}
+	}
+	for _, host := range []string{"", ".", "..", "../x", "a/b", "a\x00"} {
+		if _, _, err := newDiffStore(dir).Swap(host, 1, "text"); err == nil {
+			t.Errorf("%q is taken", host)
+		}
+	}
+}
