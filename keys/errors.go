@@ -26,6 +26,7 @@ type Error struct {
 	Code   int
 	Who    string // agent id, agent name or ip text that the message names; "" = the packet's source address
 	ID     string // CodeInvalidID only: the id that was claimed
+	Known  bool   // CodeInvalidID only: there is such an agent, but it may not have this address
 	Detail string // what exactly was wrong
 }
 

@@ -201,8 +201,9 @@ func (s *Set) Route(packet []byte, src netip.Addr) (*Key, []byte, error) {
 		}
 		return nil, nil, &Error{Code: CodeNotAllowed}
 	}
-	if k := s.byID[string(id)]; k != nil && k.Net.Contains(src) {
+	k := s.byID[string(id)]
+	if k != nil && k.Net.Contains(src) {
 		return k, rest, nil
 	}
-	return nil, nil, &Error{Code: CodeInvalidID, ID: string(id[:min(len(id), maxField)])}
+	return nil, nil, &Error{Code: CodeInvalidID, ID: string(id[:min(len(id), maxField)]), Known: k != nil}
 }

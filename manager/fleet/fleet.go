@@ -235,6 +235,7 @@ func (f *Fleet) reload() bool {
 		return false
 	}
 	if len(ch.Added)+len(ch.Removed) == 0 {
+		f.LogKeyProblems()
 		return false
 	}
 	f.log.Code(1409, "INFO", "Authentication file changed. Updating.")
@@ -253,7 +254,7 @@ func (f *Fleet) LogKeyProblems() {
 				level, text = l, rest
 			}
 		}
-		f.log.Every("key "+p.Text, time.Hour).Code(p.Code, level, "%s", text)
+		f.log.Every(fmt.Sprintf("key %d %s", p.Line, p.Text), time.Hour).Code(p.Code, level, "%s (line %d of %s)", text, p.Line, f.o.Keys.Path())
 	}
 }
 

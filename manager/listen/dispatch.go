@@ -109,16 +109,12 @@ func shardOf(key *keys.Key, n int) int {
 	return int(h % uint32(n))
 }
 
-// refused logs a packet that was not accepted, in OSSEC's words.
+// refused counts and logs a packet that was not accepted, in OSSEC's words.
 func (s *Server) refused(err error, src netip.Addr) {
 	s.stats.refused.Add(1)
 	var e *keys.Error
-	if !errors.As(err, &e) {
-		s.o.Log.Every("refused", s.o.LogEvery).Error("%v", err)
-		return
+	if errors.As(err, &e) {
+		s.stats.countCode(e)
 	}
-	s.stats.countCode(e.Code)
-	from := src.String()
-	text := e.Text(from)
-	s.o.Log.Every(text+from, s.o.LogEvery).Code(e.Code, e.Level(), "%s", text)
+	s.lines.add(err, src, s.o.Now())
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/vedette-hids/vedette/event"
 	"github.com/vedette-hids/vedette/internal/agentwire"
 	"github.com/vedette-hids/vedette/keys"
+	"github.com/vedette-hids/vedette/manager/fleet"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -165,7 +166,7 @@ type nothing struct{}
 
 func (nothing) Control(*keys.Key, keys.Cipher, []byte, time.Time) {}
 
-// TestIdleAgentsCostLittle hears 50,000 agents once and measures what stays of them, keys included.
+// TestIdleAgentsCostLittle hears 50,000 agents, half with each cipher, and measures what stays of them: key, counters, peer and session.
 func TestIdleAgentsCostLittle(t *testing.T) {
 	if testing.Short() || underRace {
 		t.Skip("takes seconds, a minute under the race detector")
@@ -173,12 +174,18 @@ func TestIdleAgentsCostLittle(t *testing.T) {
 	const agents, limit = 50000, 2048
 	before := heap()
 	s, store, _ := benchServer(t, agents, 2)
+	fl, err := fleet.New(fleet.Options{Root: filepath.Dir(store.Path()), Keys: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fl.Attach(s)
+	s.o.Control = fl
 	var codec keys.Codec
 	src := netip.MustParseAddrPort("127.0.0.1:4000")
 	d := dispatcher{s: s, link: discard{}, rule: accept{true, true}, open: make([]*batch, 2)}
 	text := agentwire.BuildKeepalive(agentwire.KeepaliveParts{System: "Linux x", Vedette: true})
-	for _, k := range store.All() {
-		p, err := codec.Seal(nil, k, keys.AES, true, keys.Counter{Global: 1, Local: 1}, []byte(text))
+	for n, k := range store.All() {
+		p, err := codec.Seal(nil, k, keys.Cipher(n%2), true, keys.Counter{Global: 1, Local: 1}, []byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,8 +203,8 @@ func TestIdleAgentsCostLittle(t *testing.T) {
 	}
 	store.ReleaseIdle() // marks
 	store.ReleaseIdle() // drops cipher schedules that were not used since
-	if got := s.stats.controls.Load(); got != agents {
-		t.Fatalf("%d agents heard: %+v", got, s.Stats())
+	if got := fl.Stats(); got.Keepalives != agents || got.Active != agents {
+		t.Fatalf("agents heard: %+v, %+v", got, s.Stats())
 	}
 	per := (heap() - before) / agents
 	t.Logf("%d bytes per idle agent", per)
@@ -205,6 +212,7 @@ func TestIdleAgentsCostLittle(t *testing.T) {
 		t.Errorf("%d bytes per idle agent, want at most %d", per, limit)
 	}
 	runtime.KeepAlive(s)
+	runtime.KeepAlive(fl)
 }
 
 func heap() int64 {

@@ -47,7 +47,9 @@ type Options struct {
 	Workers      int           // 0 = one per CPU
 	Queue        int           // batches that wait per worker; 0 = 64
 	MaxTCP       int           // simultaneous TCP connections; 0 = 65536
-	LogEvery     time.Duration // at most one line per kind and source in this time; 0 = 10 s, negative = no limit
+	MaxStrangers int           // of one address, on which no agent has proved itself yet; 0 = 1024
+	Prove        time.Duration // how long a TCP connection has for that; 0 = 30 s
+	LogEvery     time.Duration // at most one line per kind and source in this time, and twenty per kind; 0 = 10 s, negative = no limit
 	ReceiptDelay time.Duration // how long events of Vedette agents wait for their acknowledgement; 0 = 100 ms
 	Now          func() time.Time
 }
@@ -60,10 +62,12 @@ type Server struct {
 	tcp    []net.Listener
 	shards []*shard
 	policy policy
+	lines  refusals
 	stats  Stats
 
-	mu    sync.Mutex
-	conns map[*tcpConn]struct{}
+	mu        sync.Mutex
+	conns     map[*tcpConn]struct{}
+	strangers map[netip.Addr]int // connections that have not proved themselves, by address
 }
 
 // listener is one UDP address with the worker policy of its <remote> block.
@@ -79,8 +83,9 @@ var ErrNoRemote = errors.New("no secure <remote> is configured")
 // New binds every secure address. On an error nothing stays bound; the error names the address, and message 1206 has been logged.
 func New(ctx context.Context, o Options) (*Server, error) {
 	o.defaults()
-	s := &Server{o: o, conns: map[*tcpConn]struct{}{}}
+	s := &Server{o: o, conns: map[*tcpConn]struct{}{}, strangers: map[netip.Addr]int{}}
 	s.policy = policy{log: o.Log, now: o.Now}
+	s.lines = refusals{log: o.Log, every: o.LogEvery}
 	for range o.Workers {
 		s.shards = append(s.shards, newShard(s))
 	}
@@ -108,6 +113,12 @@ func (o *Options) defaults() {
 	}
 	if o.MaxTCP <= 0 {
 		o.MaxTCP = 1 << 16
+	}
+	if o.MaxStrangers <= 0 {
+		o.MaxStrangers = 1024
+	}
+	if o.Prove <= 0 {
+		o.Prove = 30 * time.Second
 	}
 	switch {
 	case o.LogEvery == 0:

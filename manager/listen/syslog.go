@@ -14,6 +14,7 @@ import (
 	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/event"
 	"github.com/vedette-hids/vedette/internal/olog"
+	"github.com/vedette-hids/vedette/keys"
 )
 
 // SyslogOptions of NewSyslog.
@@ -32,6 +33,7 @@ type SyslogOptions struct {
 type Syslog struct {
 	o      SyslogOptions
 	access accessList
+	lines  refusals
 	udp    []*udpSocket
 	tcp    []net.Listener
 
@@ -54,7 +56,7 @@ const maxLine = 6144
 // NewSyslog binds every syslog address.
 func NewSyslog(ctx context.Context, o SyslogOptions) (*Syslog, error) {
 	o.defaults()
-	s := &Syslog{o: o, conns: map[net.Conn]struct{}{}}
+	s := &Syslog{o: o, lines: refusals{log: o.Log, every: o.LogEvery}, conns: map[net.Conn]struct{}{}}
 	n := 0
 	for i := range o.Remotes {
 		if r := &o.Remotes[i]; !r.Secure {
@@ -196,7 +198,7 @@ func (s *Syslog) admit(src netip.Addr) bool {
 		return true
 	}
 	s.refused.Add(1)
-	s.o.Log.Every("1213 "+src.String(), s.o.LogEvery).Code(1213, "WARN", "Message from '%s' not allowed.", src)
+	s.lines.add(&keys.Error{Code: keys.CodeNotAllowed}, src, time.Now())
 	return false
 }
 

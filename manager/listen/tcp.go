@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -16,16 +17,17 @@ import (
 )
 
 const (
-	tcpIdle  = 3 * time.Hour    // a connection without any frame for this long is closed; keepalives come at most 3600 s apart
-	tcpFirst = 30 * time.Second // the same for a connection that no agent has proved itself over
+	tcpIdle  = 3 * time.Hour // a connection without any frame for this long is closed; keepalives come at most 3600 s apart
 	tcpWrite = time.Second
 )
 
 // tcpConn is a connection of a Vedette agent; frames as agentwire describes.
 type tcpConn struct {
-	conn net.Conn
-	src  netip.AddrPort
+	server *Server
+	conn   net.Conn
+	src    netip.AddrPort
 
+	since time.Time   // when it was accepted
 	ended atomic.Bool // reading shall stop
 	known atomic.Bool // an agent proved itself over this connection
 
@@ -42,7 +44,13 @@ func (c *tcpConn) stop() {
 
 // use enters an agent as a user of the connection.
 func (c *tcpConn) use(key *keys.Key) {
-	c.known.Store(true)
+	if !c.known.Swap(true) { // a read may be waiting with the short deadline of strangers
+		c.conn.SetReadDeadline(time.Now().Add(tcpIdle)) //nolint:errcheck // if it fails, so does the read
+		if c.ended.Load() {
+			c.stop()
+		}
+		c.server.proved(c)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !slices.Contains(c.users, key) {
@@ -81,7 +89,7 @@ func (s *Server) serveTCP(ctx, work context.Context, tl net.Listener, rule accep
 			}
 			continue
 		}
-		c := &tcpConn{conn: conn, src: unmapPort(conn.RemoteAddr().(*net.TCPAddr).AddrPort())}
+		c := &tcpConn{server: s, since: time.Now(), conn: conn, src: unmapPort(conn.RemoteAddr().(*net.TCPAddr).AddrPort())}
 		if !s.register(ctx, c) {
 			conn.Close()
 			continue
@@ -101,8 +109,28 @@ func (s *Server) register(ctx context.Context, c *tcpConn) bool {
 		s.o.Log.Every("tcp full", time.Minute).Warn("Connection of '%s' refused: %d agents are connected over TCP.", c.src.Addr(), len(s.conns))
 		return false
 	}
+	if addr := c.src.Addr(); s.strangers[addr] >= s.o.MaxStrangers {
+		s.lines.add(fmt.Errorf("connection of '%s' refused: on %d of its connections no agent has proved itself", addr, s.strangers[addr]), addr, c.since)
+		s.stats.unproved.Add(1)
+		return false
+	}
+	s.strangers[c.src.Addr()]++
 	s.conns[c] = struct{}{}
 	return true
+}
+
+// proved takes a connection out of the count of those that are still to show a valid packet.
+func (s *Server) proved(c *tcpConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noStranger(c.src.Addr())
+}
+
+// noStranger lowers a count. s.mu is held.
+func (s *Server) noStranger(addr netip.Addr) {
+	if s.strangers[addr]--; s.strangers[addr] <= 0 {
+		delete(s.strangers, addr)
+	}
 }
 
 // readTCP hands the frames of one connection to the workers, in order; a busy worker stops the reading, and so the sender.
@@ -114,6 +142,10 @@ func (s *Server) readTCP(work context.Context, c *tcpConn, rule accept) {
 		c.conn.Close()
 		s.mu.Lock()
 		delete(s.conns, c)
+		if !c.known.Swap(true) {
+			s.noStranger(c.src.Addr())
+			s.stats.unproved.Add(1)
+		}
 		s.mu.Unlock()
 		s.unlink(c)
 	}()
@@ -121,12 +153,16 @@ func (s *Server) readTCP(work context.Context, c *tcpConn, rule accept) {
 	// The reader is small: an idle connection shall not cost a packet buffer. Frames go through a pooled one.
 	r := bufio.NewReaderSize(c.conn, 512)
 	for {
-		timeout := tcpFirst
-		if c.known.Load() {
-			timeout = tcpIdle
+		// A stranger has a fixed time from the start, whatever it sends meanwhile.
+		deadline, known := c.since.Add(s.o.Prove), c.known.Load()
+		if known {
+			deadline = time.Now().Add(tcpIdle)
 		}
-		if err := c.conn.SetReadDeadline(time.Now().Add(timeout)); err != nil || c.ended.Load() {
+		if err := c.conn.SetReadDeadline(deadline); err != nil || c.ended.Load() {
 			return
+		}
+		if !known && c.known.Load() {
+			continue // a worker set the long deadline just before
 		}
 		if _, err := r.Peek(agentwire.FrameHeader); err != nil {
 			return
@@ -137,6 +173,9 @@ func (s *Server) readTCP(work context.Context, c *tcpConn, rule accept) {
 			d.add(packet, c.src, s.o.Now())
 		}
 		frames.Put(buf)
+		if errors.Is(err, agentwire.ErrFrame) {
+			s.refused(&keys.Error{Code: keys.CodeFormat, Detail: err.Error()}, c.src.Addr())
+		}
 		if err != nil {
 			return
 		}

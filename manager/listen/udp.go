@@ -53,6 +53,9 @@ func listenUDP(ctx context.Context, ip netip.Addr, port int) (*udpSocket, error)
 
 // growBuffer asks for a large receive buffer, then for less: bursts of a fleet must fit while the pipeline is busy.
 func growBuffer(conn *net.UDPConn) {
+	if forceBuffer(conn, recvBuffer) == nil {
+		return
+	}
 	for size := recvBuffer; size >= 256<<10; size /= 2 {
 		if conn.SetReadBuffer(size) == nil {
 			return

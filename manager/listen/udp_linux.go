@@ -2,6 +2,7 @@ package listen
 
 import (
 	"encoding/binary"
+	"errors"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -31,6 +32,17 @@ type mmsgReader struct {
 	errno unix.Errno
 	call  func(fd uintptr) bool
 	drops atomic.Uint64
+}
+
+// forceBuffer sets a receive buffer beyond the system's limit (net.core.rmem_max), which a privileged process may.
+func forceBuffer(conn *net.UDPConn, size int) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var operr error
+	err = raw.Control(func(fd uintptr) { operr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, size) })
+	return errors.Join(err, operr)
 }
 
 // oobSize has room for the SO_RXQ_OVFL counter.

@@ -2,7 +2,12 @@
 
 package listen
 
-import "net"
+import (
+	"errors"
+	"net"
+)
+
+func forceBuffer(*net.UDPConn, int) error { return errors.ErrUnsupported }
 
 func newBatchReader(conn *net.UDPConn, size int) (batchReader, error) {
 	return newSimpleReader(conn, size), nil

@@ -90,7 +90,7 @@ func newBench(t *testing.T, keyFile string, rule accept, noVerify bool) *bench {
 	o := Options{Keys: store, Counters: b.counters, Deliver: b.deliver, Control: b.fleet, Refresh: b.fleet.Refresh, Log: b.log.Prog("ossec-remoted"),
 		LogEvery: -1, Workers: 1}
 	o.defaults()
-	b.server = &Server{o: o, policy: policy{log: o.Log, now: o.Now}}
+	b.server = &Server{o: o, policy: policy{log: o.Log, now: o.Now}, lines: refusals{log: o.Log}}
 	b.server.shards = []*shard{newShard(b.server)}
 	b.fleet.Attach(b.server)
 	ctx, cancel := context.WithCancel(t.Context())
