@@ -308,11 +308,8 @@ var narrower = strings.NewReplacer("\u212a", "k", "\u017f", "s")
 
 func narrow(s string) string { return narrower.Replace(s) }
 
-// Bitset is a set of small numbers. The zero value is an empty set that grows as needed; NewBitset makes one that need not grow.
+// Bitset is a set of small numbers. The zero value is an empty set; it grows as needed.
 type Bitset struct{ words []uint64 }
-
-// NewBitset makes an empty set with room for the numbers below n.
-func NewBitset(n int) *Bitset { return &Bitset{make([]uint64, (n+63)/64)} }
 
 // Set adds i.
 func (b *Bitset) Set(i int) {

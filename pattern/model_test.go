@@ -262,8 +262,8 @@ func checkLiterals(t *testing.T, p interface{ Literals() ([]string, bool) }, s s
 	if !ok || !matched {
 		return
 	}
-	set := NewBitset(len(lits))
-	NewAutomaton(lits).Scan(s, set)
+	var set Bitset
+	NewAutomaton(lits).Scan(s, &set)
 	for i := range lits {
 		if set.Has(i) {
 			return

@@ -11,7 +11,7 @@ func BenchmarkAutomaton(b *testing.B) {
 	for _, l := range lines {
 		size += len(l)
 	}
-	set := NewBitset(a.Len())
+	set := &Bitset{}
 	b.Logf("%d literals, %d lines of %d bytes on average", a.Len(), len(lines), size/len(lines))
 	b.SetBytes(int64(size))
 	b.ReportAllocs()

@@ -22,16 +22,14 @@ func (r *timeRange) contains(hour, minute int) bool {
 	return !(r.to <= now && now <= r.from)
 }
 
-// clockError says where a time or a day could not be read. Rest is "" with bare set when the message shows no text.
-type clockError struct {
+// clockFault says at which rest of the text a time or a day could not be read.
+type clockFault struct {
 	rest   string
 	silent bool // OSSEC reports only that the element is wrong, not where
 }
 
-func (e *clockError) Error() string { return "invalid format at '" + e.rest + "'" }
-
 // parseTime reads `[!]T1-T2` (spec rules.md, 4.5). Doubts are forms that OSSEC accepts although they are most likely mistakes.
-func parseTime(s string) (r *timeRange, doubts []string, err *clockError) {
+func parseTime(s string) (r *timeRange, doubts []string, fault *clockFault) {
 	r = &timeRange{}
 	p := &clockReader{s: s}
 	p.blanks()
@@ -40,19 +38,19 @@ func parseTime(s string) (r *timeRange, doubts []string, err *clockError) {
 		p.s = p.s[1:]
 		p.blanks()
 	}
-	if r.from, err = p.clock(); err != nil {
-		return nil, p.doubts, err
+	if r.from, fault = p.clock(); fault != nil {
+		return nil, p.doubts, fault
 	}
 	if !strings.HasPrefix(p.s, "-") {
-		return nil, p.doubts, &clockError{p.s, true}
+		return nil, p.doubts, &clockFault{p.s, true}
 	}
 	p.s = p.s[1:]
 	p.blanks()
-	if r.to, err = p.clock(); err != nil {
-		return nil, p.doubts, err
+	if r.to, fault = p.clock(); fault != nil {
+		return nil, p.doubts, fault
 	}
 	if p.s != "" {
-		return nil, p.doubts, &clockError{p.s, true}
+		return nil, p.doubts, &clockFault{p.s, true}
 	}
 	return r, p.doubts, nil
 }
@@ -67,12 +65,12 @@ func (p *clockReader) blanks() { p.s = strings.TrimLeft(p.s, " ") }
 func (p *clockReader) digit(i int) bool { return i < len(p.s) && p.s[i] >= '0' && p.s[i] <= '9' }
 
 // clock reads `H[:MM][ am|pm]` and the blanks after it.
-func (p *clockReader) clock() (string, *clockError) {
+func (p *clockReader) clock() (string, *clockFault) {
 	begin := p.s
 	hour, n := 0, 0
 	for p.digit(n) {
 		if n == 2 {
-			return "", &clockError{rest: begin}
+			return "", &clockFault{rest: begin}
 		}
 		hour = hour*10 + int(p.s[n]-'0')
 		n++
@@ -81,7 +79,7 @@ func (p *clockReader) clock() (string, *clockError) {
 		p.doubts = append(p.doubts, begin)
 	}
 	if hour > 23 {
-		return "", &clockError{rest: begin}
+		return "", &clockFault{rest: begin}
 	}
 	p.s = p.s[n:]
 	minute := "00"
@@ -94,7 +92,7 @@ func (p *clockReader) clock() (string, *clockError) {
 			p.doubts = append(p.doubts, p.s)
 			minute, p.s = "0"+p.s[:1], p.s[1:]
 		default:
-			return "", &clockError{rest: p.s}
+			return "", &clockFault{rest: p.s}
 		}
 	}
 	p.blanks()
@@ -107,7 +105,7 @@ func (p *clockReader) clock() (string, *clockError) {
 				hour += 12
 			}
 			if hour > 23 {
-				return "", &clockError{rest: p.s[1:]}
+				return "", &clockFault{rest: p.s[1:]}
 			}
 			p.s = p.s[2:]
 		}
@@ -135,7 +133,7 @@ var dayNames = []struct {
 }
 
 // parseWeekday reads day names separated by blanks or commas. A leading "!" is accepted with negation only.
-func parseWeekday(s string, negation bool) (*weekdays, *clockError) {
+func parseWeekday(s string, negation bool) (*weekdays, *clockFault) {
 	w := &weekdays{}
 	rest := strings.TrimLeft(s, " ")
 	if negation && strings.HasPrefix(rest, "!") {
@@ -154,11 +152,11 @@ func parseWeekday(s string, negation bool) (*weekdays, *clockError) {
 			}
 		}
 		if len(rest) == n {
-			return nil, &clockError{rest: rest}
+			return nil, &clockFault{rest: rest}
 		}
 		after := strings.TrimLeft(rest, " ,")
 		if len(after) == len(rest) && rest != "" {
-			return nil, &clockError{rest: rest}
+			return nil, &clockFault{rest: rest}
 		}
 		rest = after
 	}

@@ -1,6 +1,6 @@
 // Package rules is the detection library: it compiles OSSEC's decoder files, lists and rules files into a Ruleset, finds the rule that
-// an event ends in, correlates it with earlier events and decides on alerts (spec rules.md). It reads no files and no clocks and starts no
-// goroutines; ReadSources, in a file of its own, is the one helper that opens files.
+// an event ends in, correlates it with earlier events and decides on alerts (spec rules.md). It reads no clocks, starts no goroutines and
+// opens no files, but for two helpers in files of their own: ReadSources and DirStats.
 //
 // There are two halves, and the seam between them is the architecture's:
 //

@@ -324,13 +324,13 @@ var standardFields = map[string]bool{"srcip": true, "dstip": true, "srcport": tr
 	"system_name": true}
 
 func (r *reader) time(n *xmlconf.Node) {
-	t, doubts, err := parseTime(n.Text)
+	t, doubts, fault := parseTime(n.Text)
 	for _, d := range doubts {
 		r.doubt(n, 1240, "ERROR: Invalid time format: '%s'.", d)
 	}
-	if err != nil {
-		if !err.silent {
-			r.fail(n, 1240, "ERROR: Invalid time format: '%s'.", err.rest)
+	if fault != nil {
+		if !fault.silent {
+			r.fail(n, 1240, "ERROR: Invalid time format: '%s'.", fault.rest)
 		}
 		r.fail(n, 1274, "ERROR: Invalid configuration. Element 'time': %s.", n.Text)
 		return
@@ -342,9 +342,9 @@ func (r *reader) time(n *xmlconf.Node) {
 }
 
 func (r *reader) weekday(n *xmlconf.Node) {
-	w, err := parseWeekday(n.Text, !r.l.opts.OssecExact)
-	if err != nil {
-		r.fail(n, 1241, "ERROR: Invalid day format: '%s'.", err.rest)
+	w, fault := parseWeekday(n.Text, !r.l.opts.OssecExact)
+	if fault != nil {
+		r.fail(n, 1241, "ERROR: Invalid day format: '%s'.", fault.rest)
 		r.fail(n, 1274, "ERROR: Invalid configuration. Element 'weekday': %s.", n.Text)
 		return
 	}

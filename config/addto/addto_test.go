@@ -132,8 +132,10 @@ func TestWatchedDomainHasCommandAndRule(t *testing.T) {
 	matches := map[string]string{}
 	for _, n := range doc.All() {
 		if id, ok := n.Attr("id"); ok && n.Name == "rule" {
-			if m := n.Child("match"); m != nil {
-				matches[id] = m.Text
+			for _, m := range n.Children {
+				if m.Name == "match" {
+					matches[id] = m.Text
+				}
 			}
 		}
 	}

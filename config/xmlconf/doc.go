@@ -20,6 +20,6 @@
 // Besides OSSEC's own limits, the variables step refuses texts that grow beyond 64 KiB and files that grow by more than 32 MiB.
 //
 // The one invariant: a Node's strings are the bytes of the file (cut at a NUL byte, as every reader of C strings does), never trimmed
-// or decoded. Nodes may share memory with one copy of the file, which lives as long as any of them. Etree copies the tree into a beevik/etree
-// document for writing and for path queries.
+// or decoded. Nodes may share memory with one copy of the file, which lives as long as any of them. Node.Etree copies
+// an element into beevik/etree for writing and for path queries.
 package xmlconf

@@ -41,16 +41,6 @@ func (n *Node) Attr(name string) (string, bool) {
 	return "", false
 }
 
-// Child returns the first child called name, nil when there is none.
-func (n *Node) Child(name string) *Node {
-	for _, c := range n.Children {
-		if c.Name == name {
-			return c
-		}
-	}
-	return nil
-}
-
 // All walks every element of the document in file order, parents before children, with its depth (0 for roots).
 func (d *Document) All() iter.Seq2[int, *Node] {
 	return func(yield func(int, *Node) bool) {
@@ -67,17 +57,8 @@ func walk(nodes []*Node, depth int, yield func(int, *Node) bool) bool {
 	return true
 }
 
-// Etree copies the document into an etree document, roots in order. A name with a colon becomes prefix and tag there; lines are not
-// carried over.
-func (d *Document) Etree() *etree.Document {
-	out := etree.NewDocument()
-	for _, r := range d.Roots {
-		out.AddChild(r.Etree())
-	}
-	return out
-}
-
-// Etree copies the element and everything below it into an etree element.
+// Etree copies the element and everything below it into an etree element, for writing and for path queries. A name with a colon becomes
+// prefix and tag there; lines are not carried over.
 func (n *Node) Etree() *etree.Element {
 	e := etree.NewElement(n.Name)
 	for _, a := range n.Attrs {
