@@ -559,3 +559,66 @@ func TestMoreFilesThanDescriptors(t *testing.T) {
 	put(t, d.path("8.log"), "new eight\n")
 	d.expect("eight", "ossec: File rotated (inode changed): 'DIR/8.log'.", "new eight")
 }
+
+func TestRotationUnderLoad(t *testing.T) {
+	s := newStage(t, "syslog", "a.log")
+	path := s.cfg[0].Location
+	put(t, path, "")
+	s.start()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, begun := 0, 0
+	for i := range 20 {
+		for end := time.Now().Add(15 * time.Millisecond); time.Now().Before(end); n++ {
+			fmt.Fprintf(f, "line %d\n", n) //nolint:errcheck // a lost line fails the test
+		}
+		// At most one rotation is behind. More of them are tested with times that are not coarse, in TestNoLineIsLostOrReordered.
+		s.sink.wait(t, begun+1)
+		begun = n
+		switch i % 4 {
+		case 0, 1: // the program goes on writing into the renamed file for a while
+			if err := os.Rename(path, fmt.Sprintf("%s.%d", path, 100-i)); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(f, "line %d\n", n) //nolint:errcheck // as above
+			n++
+			f.Close()
+			if f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640); err != nil {
+				t.Fatal(err)
+			}
+		case 2:
+			data, err := os.ReadFile(path)
+			if err == nil {
+				err = os.WriteFile(fmt.Sprintf("%s.%d", path, 100-i), data, 0o640)
+			}
+			if err == nil {
+				err = os.Truncate(path, 0)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		case 3:
+			s.stop()
+			s.start()
+		}
+	}
+	f.Close()
+	var lines []string
+	for want := n; len(lines) < n; want++ {
+		lines = slices.DeleteFunc(texts(s.sink.wait(t, want)), func(l string) bool { return strings.HasPrefix(l, "ossec: ") })
+	}
+	seen := map[string]bool{}
+	for _, l := range lines {
+		if seen[l] {
+			t.Fatalf("%q came twice", l)
+		}
+		seen[l] = true
+	}
+	for i := range n {
+		if !seen[fmt.Sprintf("line %d", i)] {
+			t.Fatalf("line %d of %d is lost", i, n)
+		}
+	}
+}

@@ -101,19 +101,28 @@ func (c *Collector) readFile(w *follower, cur status, now time.Time) (more bool)
 	if w.calm && cur.size == w.size && cur.mtime == w.mtime {
 		return false
 	}
-	if cur.size < w.offset || !w.print.of(w.f) {
+	if cur.size < w.offset {
 		return c.emptied(w, now)
 	}
-	if w.offset == 0 && cur.mtime > w.mtime && w.id != (identity{}) && c.missedCopy(w, cur, now) {
+	if w.offset == 0 && (cur.mtime > w.mtime || cur.size < w.size) && w.id != (identity{}) && c.missedCopy(w, cur, now) {
 		return true
 	}
-	w.size, w.mtime, w.calm = cur.size, cur.mtime, false
+	w.calm = false
 	for range turnReads {
 		n, err := w.f.ReadAt(c.buf[:c.readSize(w)], w.offset)
 		if err != nil && !errors.Is(err, io.EOF) {
 			c.broken(w, err)
 			return false
 		}
+		// The file may be emptied at any moment, and filled anew. When it begins as it did, after reading, then what was read followed what
+		// had been read before.
+		if !w.print.of(w.f) {
+			return c.emptied(w, now)
+		}
+		if w.offset == 0 && shrunk(w.f, cur) {
+			return true
+		}
+		w.size, w.mtime = cur.size, cur.mtime
 		used := c.take(w, c.buf[:n], now)
 		if c.err != nil {
 			return false
@@ -125,6 +134,12 @@ func (c *Collector) readFile(w *follower, cur status, now time.Time) (more bool)
 		}
 	}
 	return true
+}
+
+// shrunk reports whether a file is smaller than it was.
+func shrunk(f *os.File, was status) bool {
+	st, err := statFile(f)
+	return err == nil && st.size < was.size
 }
 
 func (c *Collector) readSize(w *follower) int {
@@ -328,7 +343,7 @@ func (c *Collector) open(w *follower, now time.Time) bool {
 func (w *follower) begin(f *os.File, st status) {
 	w.f, w.id, w.stream = f, st.id, !st.regular()
 	w.offset, w.safe, w.print = 0, 0, fingerprint{}
-	w.size, w.mtime, w.calm = 0, st.mtime, false
+	w.size, w.mtime, w.calm = st.size, st.mtime, false
 	w.rest, w.long, w.skip, w.partial = nil, false, false, false
 	w.parked, w.had, w.notice = false, false, ""
 }

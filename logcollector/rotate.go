@@ -70,12 +70,24 @@ func (c *Collector) leave(w *follower, now time.Time) {
 // next opens the file that comes after the one that was followed: usually the one that has the name, but when the name went to another
 // file more than once since we last looked, those between come first.
 func (c *Collector) next(w *follower, now time.Time) bool {
-	path, ok := c.between(w, math.MaxInt64)
-	w.parked, w.had, w.id = false, false, identity{}
-	if ok && c.openOther(w, path, now) {
-		return true
+	after := w.mtime
+	if w.offset > 0 {
+		after-- // times are coarse: a file may have been filled and renamed within the same tick
 	}
-	return c.open(w, now)
+	w.parked, w.had, w.id = false, false, identity{}
+	opened := c.open(w, now)
+	// Looked for after opening, as the name may have gone to another file until then.
+	c.rounds++
+	if path, ok := c.between(w, after, math.MaxInt64); ok {
+		f := w.f
+		if c.openOther(w, path, now) {
+			if f != nil {
+				f.Close()
+			}
+			return true
+		}
+	}
+	return opened
 }
 
 // openOther follows a file beside the name from its beginning.
@@ -101,7 +113,11 @@ func (c *Collector) reading(id identity) bool {
 // missedCopy is for a file of which nothing has been read: what was written into it until it was copied away and emptied, since we last
 // looked, is read first. It reports whether there is such a copy.
 func (c *Collector) missedCopy(w *follower, cur status, now time.Time) bool {
-	path, ok := c.between(w, cur.mtime)
+	after := w.mtime
+	if w.size > 0 { // as in next
+		after--
+	}
+	path, ok := c.between(w, after, cur.mtime)
 	if !ok {
 		return false
 	}
@@ -114,8 +130,8 @@ func (c *Collector) missedCopy(w *follower, cur status, now time.Time) bool {
 	return true
 }
 
-// between finds the oldest rotated file beside the name that was written after the file that was followed, and not after limit (ns).
-func (c *Collector) between(w *follower, limit int64) (string, bool) {
+// between finds the oldest rotated file beside the name that is not known and was last written to after one time, and not after another (ns).
+func (c *Collector) between(w *follower, after, limit int64) (string, bool) {
 	var best string
 	var bestTime int64
 	now, err := statPath(w.path)
@@ -124,17 +140,34 @@ func (c *Collector) between(w *follower, limit int64) (string, bool) {
 	}
 	for _, path := range c.rotatedNames(w.path) {
 		st, err := statPath(path)
-		if err != nil || !st.regular() || st.id == w.id || st.id == now.id || st.mtime <= w.mtime || st.mtime > limit || st.size == 0 || c.follows(path) || c.reading(st.id) {
+		if err != nil || !st.regular() || st.id == w.id || st.id == now.id || st.mtime <= after || st.mtime > limit || st.size == 0 || c.follows(path) || c.reading(st.id) {
 			continue
 		}
-		if _, done := c.done(path, st); done {
-			continue
+		if _, done := c.done(path, st); done || sameBeginning(path, w.path, min(st.size, now.size)) {
+			continue // read already; or the present file is being copied away just now
 		}
 		if best == "" || st.mtime < bestTime {
 			best, bestTime = path, st.mtime
 		}
 	}
 	return best, best != ""
+}
+
+// sameBeginning reports whether two files have the first n bytes in common, as far as fingerprints go.
+func sameBeginning(a, b string, n int64) bool {
+	if n == 0 {
+		return false
+	}
+	var prints [2]fingerprint
+	for i, path := range []string{a, b} {
+		f, _, err := openFile(path)
+		if err != nil {
+			return false
+		}
+		prints[i] = takePrint(f, n)
+		f.Close()
+	}
+	return prints[0] == prints[1]
 }
 
 // follows reports whether a path is followed, or will be, under its own name.
