@@ -183,8 +183,9 @@ func startAgent(t *testing.T, s *fakeServer, client config.Client, tune func(*Op
 	}
 	client.AES = s.with == keys.AES
 	o := Options{Root: b.root, RootText: "/var/ossec", Client: client, Key: s.key, Counters: counters, Log: lg, Dial: s.dial,
+		Names:  names{"a.invalid": true, "b.invalid": true},
 		System: "Linux web-01 6.1.0-13-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.1.55-1 (2023-09-29) x86_64 - OSSEC HIDS v4.2.0",
-		Timing: Timing{AckTimeout: -1},
+		Timing: Timing{AckTimeout: -1, LogEvery: -1},
 		Command: func(_ context.Context, c event.Command) {
 			b.mu.Lock()
 			defer b.mu.Unlock()

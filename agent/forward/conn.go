@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/vedette-hids/vedette/internal/agentwire"
@@ -156,7 +157,7 @@ func (f *Forwarder) refused(c *connection, err error) {
 }
 
 // logEvery bounds lines about bad packets: anybody can send those.
-func (f *Forwarder) logEvery() time.Duration { return f.o.Timing.Second / 2 }
+func (f *Forwarder) logEvery() time.Duration { return f.o.Timing.LogEvery }
 
 // transmit seals and sends a payload. The packet is valid until the next call.
 func (f *Forwarder) transmit(payload []byte) (packet []byte, n keys.Counter, err error) {
@@ -175,7 +176,26 @@ func (f *Forwarder) transmit(payload []byte) (packet []byte, n keys.Counter, err
 
 const writeTimeout = 10 * time.Second
 
+// maxBusy is how often a packet is tried while the system has no buffer for it.
+const maxBusy = 5
+
+// write sends a packet. While the system is short of buffers it waits, longer each time, as OSSEC's agents do (spec protocol.md,
+// section 8).
 func (f *Forwarder) write(packet []byte) error {
+	err := f.writeOnce(packet)
+	for n := 1; n <= maxBusy && errors.Is(err, syscall.ENOBUFS); n++ {
+		f.log.Info("Remote socket busy, waiting %d s.", n)
+		select {
+		case <-time.After(time.Duration(n) * f.o.Timing.Second):
+		case <-f.ending:
+			return err
+		}
+		err = f.writeOnce(packet)
+	}
+	return err
+}
+
+func (f *Forwarder) writeOnce(packet []byte) error {
 	c := f.conn
 	if c == nil {
 		return net.ErrClosed

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,8 @@ type Options struct {
 	System     string // uname text of keepalives; "" = of this host
 	Timing     Timing
 
+	Names config.Resolver // looks up the managers' names at the start, to warn of those that do not resolve; nil = this host's
+
 	// Dial connects to a server; nil means the network. Only tests set it.
 	Dial func(ctx context.Context, network, address string, local netip.Addr) (net.Conn, error)
 }
@@ -59,6 +62,7 @@ type Timing struct {
 	Sync       time.Duration // how often the disk is asked to keep what was spooled; 0 = 1 s
 	PaceEvery  time.Duration // one burst of spooled events per this time to an OSSEC manager; 0 = 10 ms
 	PaceBurst  int           // events per burst; 0 = 20
+	LogEvery   time.Duration // at most one line per kind of bad packet in this time; 0 = 10 s, negative = no limit
 }
 
 func (t *Timing) defaults() {
@@ -68,6 +72,7 @@ func (t *Timing) defaults() {
 	setDefault(&t.Decide, 2*time.Second)
 	setDefault(&t.Sync, time.Second)
 	setDefault(&t.PaceEvery, 10*time.Millisecond)
+	setDefault(&t.LogEvery, 10*time.Second)
 	if t.PaceBurst <= 0 {
 		t.PaceBurst = 20
 	}
@@ -96,7 +101,8 @@ type Forwarder struct {
 	stats stats
 
 	// owned by the goroutine of Run
-	server       int // index of the current one
+	ending       <-chan struct{} // closed when Run is to end
+	server       int             // index of the current one
 	conn         *connection
 	started      bool // the start event was sent
 	refusals     int  // errors of the connection during this start exchange
@@ -221,6 +227,7 @@ func (f *Forwarder) State() State { return State(f.state.Load()) }
 // failure that a restart cannot mend (the local queue is taken).
 func (f *Forwarder) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
+	f.ending = ctx.Done()
 	var wg sync.WaitGroup
 	defer f.state.Store(int32(Idle))
 	defer func() { cancel(); wg.Wait() }()
@@ -237,6 +244,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 		wg.Go(func() { f.readLocal(ctx, q) })
 	}
 	wg.Go(func() { f.runCommands(ctx) })
+	wg.Go(func() { f.checkNames(ctx) })
 	for ctx.Err() == nil {
 		f.state.Store(int32(Connecting))
 		if !f.connect(ctx) {
@@ -272,6 +280,29 @@ func (f *Forwarder) prepare() error {
 func (f *Forwarder) logServers() {
 	for i, s := range f.o.Client.Servers {
 		f.log.Info("Server %d: %s", i+1, s.Host)
+	}
+}
+
+// checkNames warns of managers' names that do not resolve (spec protocol.md, section 17). They are looked up again at each attempt to connect.
+func (f *Forwarder) checkNames(ctx context.Context) {
+	const tries, pause = 5, 3
+	for n := 1; ; n++ {
+		problems := config.CheckNames(ctx, &config.Config{Client: &f.o.Client}, f.o.Names)
+		if len(problems) == 0 || ctx.Err() != nil {
+			return
+		}
+		if n == tries {
+			for _, p := range problems {
+				level, text, _ := strings.Cut(p.Text, ": ")
+				f.log.Code(p.Code, level, "%s", text)
+			}
+			return
+		}
+		select {
+		case <-time.After(f.seconds(pause)):
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -302,4 +304,103 @@ func md5Of(t *testing.T, s string) string {
 		t.Fatal(err)
 	}
 	return fileMD5(path)
+}
+
+// busyConn has no buffer for the first packets.
+type busyConn struct {
+	net.Conn
+	left *atomic.Int32
+}
+
+func (c *busyConn) Write(b []byte) (int, error) {
+	if c.left.Add(-1) >= 0 {
+		return 0, &net.OpError{Op: "write", Err: os.NewSyscallError("write", syscall.ENOBUFS)}
+	}
+	return c.Conn.Write(b)
+}
+
+// TestSystemShortOfBuffers waits and tries again instead of losing an event.
+func TestSystemShortOfBuffers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left atomic.Int32
+		s := ossecManager(t, always)
+		b := startAgent(t, s, oneServer, func(o *Options) {
+			good := o.Dial
+			o.Dial = func(ctx context.Context, network, address string, local netip.Addr) (net.Conn, error) {
+				c, err := good(ctx, network, address, local)
+				return &busyConn{c, &left}, err
+			}
+		})
+		defer b.stop()
+		time.Sleep(10 * time.Second)
+		b.take()
+		s.takeHeard()
+		left.Store(3)
+		start := time.Now()
+		say(t, b, "in spite of all")
+		time.Sleep(20 * time.Second)
+		heard := s.takeHeard()
+		if len(heard) != 1 || heard[0].at.Sub(start) != 6*time.Second {
+			t.Fatalf("%+v after %v", heard, heard[0].at.Sub(start))
+		}
+		lines, _ := b.take()
+		want := []string{"ossec-agentd: INFO: Remote socket busy, waiting 1 s.", "ossec-agentd: INFO: Remote socket busy, waiting 2 s.",
+			"ossec-agentd: INFO: Remote socket busy, waiting 3 s."}
+		if diff := cmp.Diff(want, lines); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// TestRefusedPacketsWriteFewLines floods the agent with packets that are not its manager's.
+func TestRefusedPacketsWriteFewLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := ossecManager(t, always)
+		b := startAgent(t, s, oneServer, func(o *Options) { o.Timing.LogEvery = 0 })
+		defer b.stop()
+		time.Sleep(10 * time.Second)
+		b.take()
+		before := b.f.Stats().Refused
+		for i := range 500 {
+			s.raw([]byte("#AES:" + strings.Repeat("x", 32)))
+			s.raw([]byte(fmt.Sprintf("nonsense %d", i)))
+			time.Sleep(10 * time.Millisecond)
+		}
+		synctest.Wait()
+		lines, _ := b.take()
+		if n := b.f.Stats().Refused - before; n != 1000 || len(lines) > 4 {
+			t.Errorf("%d packets refused, %d lines:\n%s", n, len(lines), strings.Join(lines, "\n"))
+		}
+	})
+}
+
+// names resolves some names only.
+type names map[string]bool
+
+func (n names) LookupHost(_ context.Context, host string) ([]string, error) {
+	if n[host] {
+		return []string{"192.0.2.1"}, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+}
+
+// TestNamesThatDoNotResolveAreReported warns at the start, as operators of OSSEC know it, and goes on.
+func TestNamesThatDoNotResolveAreReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := ossecManager(t, always)
+		client := config.Client{Servers: []config.Server{{Host: "good.example", Port: 1514}, {Host: "bad.example", Port: 1514}, {Host: "192.0.2.7", Port: 1514}}}
+		b := startAgent(t, s, client, func(o *Options) { o.Names = names{"good.example": true} })
+		defer b.stop()
+		time.Sleep(time.Minute)
+		lines, _ := b.take()
+		all := strings.Join(lines, "\n")
+		for _, want := range []string{"ossec-agentd: WARN: 'bad.example' does not resolve to an address.", "ossec-agentd(4104): ERROR: Invalid hostname: 'bad.example'."} {
+			if strings.Count(all, want) != 1 {
+				t.Errorf("log lacks %q:\n%s", want, all)
+			}
+		}
+		if strings.Contains(all, "'good.example' does") || strings.Contains(all, "'192.0.2.7' does") || b.f.State() != Connected {
+			t.Errorf("log:\n%s", all)
+		}
+	})
 }
