@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/vedette-hids/vedette/activeresponse"
@@ -23,6 +22,7 @@ import (
 	"github.com/vedette-hids/vedette/manager/monitor"
 	"github.com/vedette-hids/vedette/manager/output"
 	"github.com/vedette-hids/vedette/manager/pipeline"
+	"github.com/vedette-hids/vedette/manager/ruleset"
 	"github.com/vedette-hids/vedette/rootcheck/findings"
 	"github.com/vedette-hids/vedette/rules"
 	"github.com/vedette-hids/vedette/syscheck/baseline"
@@ -176,23 +176,9 @@ func writeARConf(root string, cfg *config.Config) error {
 	return nil
 }
 
-// hostNames gives the full name of this host and its first label.
-func hostNames() (full, short string) {
-	full, err := os.Hostname()
-	if err != nil || full == "" {
-		full = "localhost"
-	}
-	short, _, _ = strings.Cut(full, ".")
-	return full, short
-}
-
 func (a *App) analysis(recorder *pipeline.Logs) error {
-	_, short := hostNames()
 	stores, hostinfo, err := ruleStores(a.o.Root, a.internal, a.log)
 	if err != nil {
-		return err
-	}
-	if stores.Stats, err = rules.NewStatistics(rules.DirStats{Dir: filepath.Join(a.o.Root, "stats")}); err != nil {
 		return err
 	}
 	fim, err := baseline.Open(filepath.Join(a.o.Root, "queue", "syscheck"), baselineOptions(a.cfg, a.log))
@@ -205,7 +191,7 @@ func (a *App) analysis(recorder *pipeline.Logs) error {
 	state := rules.NewState(a.ruleset, stores)
 	a.pipe = pipeline.New(pipeline.Options{
 		Ruleset: a.ruleset, State: state, FIM: fim, Findings: known,
-		Hostinfo: hostinfo, Recorder: recorder, Log: a.log, LocalHost: short,
+		Hostinfo: hostinfo, Recorder: recorder, Log: a.log, LocalHost: ruleset.Short(ruleset.Hostname()),
 	})
 	return nil
 }
@@ -383,23 +369,9 @@ func load(root, path string) (loaded, config.Problems) {
 	return l, all
 }
 
-// ruleOptions takes the settings of the rule engine from the configuration.
+// ruleOptions are the settings of the rule engine; alerts that nothing logs or answers get no number.
 func ruleOptions(cfg *config.Config, in *config.Options) rules.Options {
-	_, short := hostNames()
-	o := rules.DefaultOptions()
-	o.LogLevel, o.EmailLevel = cfg.Alerts.LogLevel, cfg.Alerts.EmailLevel
-	o.DefaultTimeframe = in.Int("analysisd.default_timeframe")
-	o.MemorySize = cfg.Global.MemorySize
-	o.SIDPrevMatchedMax = in.Int("analysisd.sid_prev_matched_max")
-	o.FTSListSize, o.FTSMinSizeForStr = in.Int("analysisd.fts_list_size"), in.Int("analysisd.fts_min_size_for_str")
-	o.DecoderOrderSize = in.Int("analysisd.decoder_order_size")
-	o.LogFirewall = in.Bool("analysisd.log_fw")
-	o.StatsLevel = cfg.Global.Stats
-	o.StatsPercentDiff = in.Int("analysisd.stats_percent_diff")
-	o.StatsMinDiff, o.StatsMaxDiff = in.Int("analysisd.stats_mindiff"), in.Int("analysisd.stats_maxdiff")
-	o.OssecExact = cfg.Global.OssecExact
-	o.SuppressByLocation = !cfg.Global.OssecExact
-	o.LocalHost = short
+	o := ruleset.EngineOptions(cfg, in)
 	o.Responds = func(*event.Rule) bool { return len(cfg.ActiveResponses) > 0 }
 	return o
 }

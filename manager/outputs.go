@@ -16,6 +16,7 @@ import (
 	"github.com/vedette-hids/vedette/manager/output/sql"
 	"github.com/vedette-hids/vedette/manager/output/syslog"
 	"github.com/vedette-hids/vedette/manager/pipeline"
+	"github.com/vedette-hids/vedette/manager/ruleset"
 )
 
 // outputs opens the alert files and makes everything that alerts go to.
@@ -26,7 +27,7 @@ func (a *App) outputs() (*pipeline.Logs, error) {
 		return nil, err
 	}
 	a.onStop("alert files", files.Close)
-	full, _ := hostNames()
+	full := ruleset.Hostname()
 	log := a.o.Log.Prog("ossec-csyslogd")
 	for _, c := range a.cfg.SyslogOutputs {
 		s, err := syslog.New(c, syslog.Options{Hostname: full, Version: version.Compat, Exact: g.OssecExact, Log: log})
