@@ -17,12 +17,14 @@ type Entry struct{ Key, Value string }
 type DB struct {
 	entries []Entry          // in file order, repeated keys included
 	index   map[string]int32 // first entry of each key
+	longest int              // bytes of the longest key
 }
 
 // New makes a DB of entries; of equal keys the first one is found.
 func New(entries []Entry) *DB {
 	db := &DB{entries: entries, index: make(map[string]int32, len(entries))}
 	for i, e := range entries {
+		db.longest = max(db.longest, len(e.Key))
 		if _, dup := db.index[e.Key]; !dup {
 			db.index[e.Key] = int32(i)
 		}
@@ -48,7 +50,10 @@ func (db *DB) GetAddress(addr string) (value string, ok bool) {
 	if v, ok := db.Get(addr); ok {
 		return v, true
 	}
-	for i := len(addr) - 1; i > 0; i-- {
+	if db == nil {
+		return "", false
+	}
+	for i := min(len(addr)-1, db.longest); i > 0; i-- { // each look costs its length: addr may be a stranger's 6000 dots
 		if addr[i-1] != '.' {
 			continue
 		}

@@ -41,6 +41,9 @@ func TestGetAddress(t *testing.T) {
 			t.Errorf("%q: %q, want %q", addr, got, want)
 		}
 	}
+	if got, _ := db.GetAddress("10.5." + strings.Repeat(".", 6000)); got != "net" {
+		t.Errorf("long text: %q", got)
+	}
 	var none *DB
 	if _, ok := none.GetAddress("1.2.3.4"); ok {
 		t.Error("a nil list has a key")
