@@ -16,6 +16,7 @@ import (
 
 	"github.com/vedette-hids/vedette/event"
 	"github.com/vedette-hids/vedette/internal/agentwire"
+	"github.com/vedette-hids/vedette/internal/olog"
 	"github.com/vedette-hids/vedette/keys"
 )
 
@@ -319,6 +320,79 @@ func FuzzParseAR(f *testing.F) {
 		r, err := parseAR(s)
 		if err == nil && (r.text == "" || !strings.HasSuffix(s, r.id+" "+r.text)) {
 			t.Fatalf("%q: %+v", s, r)
+		}
+	})
+}
+
+// TestFilesThatAgentsCannotTake are left out, so that they do not spoil the bundle: NUL bytes, names that would leave the directory or hide.
+func TestFilesThatAgentsCannotTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lg := olog.New("", nil)
+		var lines []string
+		lg.Tap(func(line string) { lines = append(lines, line[len("2026/11/24 10:00:00 "):]) })
+		long := strings.Repeat("n", 255)
+		b := newBench(t, map[string]string{"binary": "a\x00b", "good": "G", ".hidden": "no", "new\nline": "no", "back\\slash": "no", long: "L"},
+			func(o *Options) { o.Log = lg })
+		defer b.stop()
+		merged, _ := b.shared.current()
+		if want := "!1 good\nG!1 " + long + "\nL"; string(merged.data) != want {
+			t.Errorf("%q, want %q", merged.data, want)
+		}
+		time.Sleep(10 * time.Minute)
+		all := strings.Join(lines, "\n")
+		if n := strings.Count(all, "etc/shared/binary' is not sent to agents: it holds NUL bytes, and agents take text only."); n != 1 {
+			t.Errorf("%d lines about the file:\n%s", n, all)
+		}
+	})
+}
+
+// TestDamagedKeyFileWhileRunning keeps good lines and names the bad ones.
+func TestDamagedKeyFileWhileRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lg := olog.New("", nil)
+		var mu sync.Mutex
+		var lines []string
+		lg.Tap(func(line string) {
+			mu.Lock()
+			defer mu.Unlock()
+			lines = append(lines, line[len("2026/11/24 10:00:00 "):])
+		})
+		b := newBench(t, nil, func(o *Options) { o.Log = lg })
+		defer b.stop()
+		alpha := b.o.Keys.ByID("001")
+		path := filepath.Join(b.root, "etc/client.keys")
+		write(t, b.root, "etc/client.keys", twoKeys+"# a comment\n003 gamma\n\xff\x00\xfe binary\n004 delta 300.1.2.3 cccc\n"+
+			"005 epsilon any eeee\n"+strings.Repeat("x", 5000)+"\n001 again any ffff\n006 torn an")
+		time.Sleep(10 * time.Second)
+		if b.o.Keys.ByID("001") != alpha || b.o.Keys.ByID("002") == nil || b.o.Keys.ByID("005") == nil || b.o.Keys.Len() != 4 {
+			t.Errorf("%d keys: %v", b.o.Keys.Len(), b.o.Keys.Problems())
+		}
+		mu.Lock()
+		all := strings.Join(lines, "\n")
+		mu.Unlock()
+		for _, want := range []string{
+			"ossec-remoted(1401): ERROR: Error reading authentication key: '003'. (line 4 of " + path + ")",
+			"(line 5 of " + path + ")",
+			"ossec-remoted(1237): ERROR: Invalid ip address: '300.1.2.3'. (line 6 of " + path + ")",
+			"ossec-remoted(1401): ERROR: Error reading authentication key: '" + strings.Repeat("x", 60) + "...' (line longer than 2047 bytes) (line 8 of " + path + ")",
+			"ossec-remoted(1401): WARN: Agent id '001' is taken by agent 'alpha' above; 'again' is reachable by its address only. (line 9 of " + path + ")",
+			"ossec-remoted(1401): ERROR: Error reading authentication key: '006'. (line 10 of " + path + ")",
+		} {
+			if strings.Count(all, want) != 1 {
+				t.Errorf("log lacks %q:\n%s", want, all)
+			}
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		if b.o.Keys.ByID("001") != alpha {
+			t.Error("keys are lost with the file")
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if n := strings.Count(strings.Join(lines, "\n"), "(1402): ERROR: Authentication key file '"+path+"' not found."); n == 0 || n > 11 {
+			t.Errorf("%d lines about the missing file", n)
 		}
 	})
 }

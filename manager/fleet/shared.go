@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"crypto/md5"
 	"encoding/hex"
 	"errors"
@@ -61,6 +62,11 @@ func (s *shared) refresh() error {
 		f, err := readShared(filepath.Join(s.dir, name), name)
 		if err != nil {
 			s.log.Every("shared "+name, time.Hour).Text("Error accessing file '%s'", filepath.Join(s.dir, name))
+			continue
+		}
+		if bytes.IndexByte(f.data, 0) >= 0 {
+			// OSSEC's agents end each piece of a file at a NUL, so that the sum of the whole bundle would be wrong for them, each time.
+			s.log.Every("shared "+name, time.Hour).Warn("File '%s' is not sent to agents: it holds NUL bytes, and agents take text only.", filepath.Join(s.dir, name))
 			continue
 		}
 		files = append(files, f)
