@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-hids/vedette/config"
@@ -418,10 +417,11 @@ func TestOverflowLeadsToARescan(t *testing.T) {
 	sink.take()
 	// What happens to a directory that is not watched any more is what an overflow hides.
 	m.rt.mu.Lock()
-	m.rt.watcher.Remove(dir)
+	w := m.rt.watcher
 	m.rt.mu.Unlock()
+	w.removeTree(dir)
 	write(t, filepath.Join(dir, "sub", "unseen"), "x")
-	m.rt.fault(fsnotify.ErrEventOverflow)
+	w.send(fileEvent{overflow: true})
 	sink.wait(t, "rescan", func(got []string) bool { return len(about(got)) == 1 })
 	sink.take()
 	m.rt.idle(t)

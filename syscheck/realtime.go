@@ -9,28 +9,32 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
-// realtime turns file system events into checks. Three goroutines run under Run: one takes events and collects paths, one takes
-// errors, one checks the paths that have been quiet for the settle time. A nil realtime ignores all calls.
+// fileEvent is one thing that happened in a watched directory.
+type fileEvent struct {
+	path     string
+	place    bool  // what stands at path appeared or went away
+	moved    bool  // a directory was moved away from path
+	overflow bool  // events were lost
+	err      error // of the watcher
+}
+
+// realtime turns file system events into checks. Two goroutines run under Run: one takes events and collects paths, one checks the paths that
+// have been quiet for the settle time. A nil realtime ignores all calls.
 //
-// Watches go by inode, names by path: a directory that is renamed keeps its watch, and the watch keeps reporting the old name. So the watches
-// of a renamed tree are removed when the event "renamed away" is taken, which is always before the event "appeared" of the new place.
+// The watches of a directory that is moved are removed when the event "moved away" is taken, which is always before the event "appeared" of
+// the new place, whose walk adds them again.
 type realtime struct {
 	m       *Monitor
-	mu      sync.Mutex // guards watcher and watched, held while a watch is added, never while waiting for events
-	watcher *fsnotify.Watcher
-	watched map[string]struct{}
+	mu      sync.Mutex // guards watcher
+	watcher *watcher
 
 	pmu     sync.Mutex
 	pending map[string]*pendingPath
 	wake    chan struct{}
-
-	overflow chan struct{}
-	workers  []*worker
-	notice   func(path string) // tests: a path was checked; guarded by pmu
+	workers []*worker
+	notice  func(path string) // tests: a path was checked; guarded by pmu
 }
 
 // pendingPath is a path with events that were not looked at yet.
@@ -50,8 +54,7 @@ func newRealtime(m *Monitor) *realtime {
 		return nil
 	}
 	rt := &realtime{
-		m: m, watched: map[string]struct{}{}, pending: map[string]*pendingPath{},
-		wake: make(chan struct{}, 1), overflow: make(chan struct{}, 1),
+		m: m, pending: map[string]*pendingPath{}, wake: make(chan struct{}, 1),
 	}
 	for range m.opts.Workers {
 		rt.workers = append(rt.workers, m.newWorker(nil))
@@ -70,13 +73,13 @@ func (rt *realtime) running() bool {
 }
 
 // start makes the first watcher. It comes before the first scan, whose walker adds the watches.
-func (rt *realtime) start() (*fsnotify.Watcher, error) {
+func (rt *realtime) start() (*watcher, error) {
 	rt.m.log.Info("Initializing real time file monitoring (not started).")
 	return rt.open()
 }
 
 // run watches until ctx ends, beginning with w.
-func (rt *realtime) run(ctx context.Context, w *fsnotify.Watcher) error {
+func (rt *realtime) run(ctx context.Context, w *watcher) error {
 	var done sync.WaitGroup
 	defer done.Wait()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -103,71 +106,48 @@ func (rt *realtime) run(ctx context.Context, w *fsnotify.Watcher) error {
 var errNoWatcher = errors.New("cannot watch directories")
 
 // open makes a watcher without watches.
-func (rt *realtime) open() (*fsnotify.Watcher, error) {
-	w, err := fsnotify.NewBufferedWatcher(4096)
+func (rt *realtime) open() (*watcher, error) {
+	w, err := newWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w%s", errNoWatcher, err, limitHint(err, "fs.inotify.max_user_instances"))
 	}
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	rt.watcher = w
-	clear(rt.watched)
 	return w, nil
 }
 
 func (rt *realtime) close() {
 	rt.mu.Lock()
-	defer rt.mu.Unlock()
-	rt.watcher.Close()
+	w := rt.watcher
 	rt.watcher = nil
+	rt.mu.Unlock()
+	w.close()
 }
 
 // watch takes events until ctx ends (its cause is returned) or events were lost (nil). After a loss no watch can be trusted any
 // more to have the right name: the caller begins anew with a fresh watcher and a walk.
-func (rt *realtime) watch(ctx context.Context, w *fsnotify.Watcher) error {
-	var done sync.WaitGroup
-	defer done.Wait()
-	quit := make(chan struct{})
-	defer close(quit)
-	done.Go(func() { rt.takeErrors(w, quit) })
+func (rt *realtime) watch(ctx context.Context, w *watcher) error {
 	for {
 		select {
-		case ev := <-w.Events:
-			rt.event(ev)
-		case <-rt.overflow:
-			return nil
+		case ev := <-w.events:
+			if ev.overflow {
+				rt.overflowed()
+				return nil
+			}
+			if ev.err != nil {
+				return fmt.Errorf("%w: %w", errNoWatcher, ev.err)
+			}
+			rt.event(w, &ev)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// takeErrors must never wait for rt.mu: fsnotify reports some errors with its own lock held.
-func (rt *realtime) takeErrors(w *fsnotify.Watcher, quit <-chan struct{}) {
-	for {
-		select {
-		case err, ok := <-w.Errors:
-			if !ok {
-				return
-			}
-			rt.fault(err)
-		case <-quit:
-			return
-		}
-	}
-}
-
-func (rt *realtime) fault(err error) {
-	if !errors.Is(err, fsnotify.ErrEventOverflow) {
-		rt.m.log.Every("syscheck watch error", time.Minute).Warn("Real time monitoring: %v", err)
-		return
-	}
+func (rt *realtime) overflowed() {
 	rt.m.log.Every("syscheck overflow", time.Minute).Warn("Real time monitoring: the kernel dropped events; all real time directories are" +
 		" scanned again. Raise the sysctl fs.inotify.max_queued_events if this happens often.")
-	select {
-	case rt.overflow <- struct{}{}:
-	default:
-	}
 }
 
 // limitHint names the kernel setting behind an error.
@@ -192,12 +172,8 @@ func (rt *realtime) addDir(dir string) {
 	if rt.watcher == nil {
 		return
 	}
-	err := rt.watcher.Add(dir)
-	if err == nil {
-		rt.watched[dir] = struct{}{}
-		return
-	}
-	if gone(err) {
+	err := rt.watcher.add(dir)
+	if err == nil || gone(err) {
 		return
 	}
 	rt.m.log.Every("syscheck add watch", 10*time.Minute).Error("Unable to add directory to real time monitoring: '%s'. -1 %s%s",
@@ -205,52 +181,27 @@ func (rt *realtime) addDir(dir string) {
 }
 
 // event takes one event.
-func (rt *realtime) event(ev fsnotify.Event) {
-	if ev.Name == "" {
-		return
-	}
-	if ev.Has(fsnotify.Rename) || ev.Has(fsnotify.Remove) {
-		rt.unwatch(ev.Name, ev.Has(fsnotify.Rename))
+func (rt *realtime) event(w *watcher, ev *fileEvent) {
+	if ev.moved {
+		w.removeTree(ev.path)
 	}
 	now := time.Now()
 	rt.pmu.Lock()
 	defer rt.pmu.Unlock()
-	p := rt.pending[ev.Name]
+	p := rt.pending[ev.path]
 	if p == nil {
 		if len(rt.pending) >= maxPaths {
 			rt.collapse(now)
 			return
 		}
 		p = &pendingPath{first: now}
-		rt.pending[strings.Clone(ev.Name)] = p
+		rt.pending[ev.path] = p
 	}
 	p.last = now
-	// A late "renamed away" may be about the directory that was here before and take the watch of the present one with it: whatever
-	// stands here then has to be walked again.
-	p.appeared = p.appeared || ev.Has(fsnotify.Create) || ev.Has(fsnotify.Rename) || ev.Has(fsnotify.Remove)
+	// A late "moved away" may be about the directory that was here before and take the watch of the present one with it: whatever stands
+	// here then has to be walked again.
+	p.appeared = p.appeared || ev.place
 	rt.poke()
-}
-
-// unwatch removes the watch of a directory that is gone, and with tree those of all directories below.
-func (rt *realtime) unwatch(path string, tree bool) {
-	rt.mu.Lock()
-	defer rt.mu.Unlock()
-	if _, ok := rt.watched[path]; !ok || rt.watcher == nil {
-		return
-	}
-	remove := func(dir string) {
-		delete(rt.watched, dir)
-		rt.watcher.Remove(dir) //nolint:errcheck // it may have ended by itself
-	}
-	remove(path)
-	if !tree {
-		return
-	}
-	for dir := range rt.watched {
-		if within(dir, path) {
-			remove(dir)
-		}
-	}
 }
 
 // collapse replaces the collected paths by a walk of the realtime directories. The caller holds pmu.
