@@ -117,14 +117,16 @@ func (b *syslogBench) send(t *testing.T, network, src string, segments []string)
 		t.Skipf("no address %s here: %v", src, err)
 	}
 	defer c.Close()
+	// A receiver that refuses a connection may be faster than its client; what is missing shows when queue and log are compared.
 	for _, s := range segments {
 		if _, err := c.Write([]byte(s)); err != nil {
-			t.Fatal(err)
+			t.Logf("writing: %v", err)
+			break
 		}
 	}
 	if tc, ok := c.(*net.TCPConn); ok {
 		if err := tc.CloseWrite(); err != nil {
-			t.Fatal(err)
+			t.Logf("closing: %v", err)
 		}
 		io.Copy(io.Discard, c) //nolint:errcheck // ends when the receiver closes
 	}
