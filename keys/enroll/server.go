@@ -18,7 +18,7 @@ import (
 const (
 	DefaultTimeout        = 30 * time.Second
 	DefaultWorkers        = 8
-	DefaultMaxConnections = 64
+	DefaultMaxConnections = 256
 	DefaultGrace          = 60 * time.Second
 	DefaultErrorDelay     = time.Second
 )
@@ -34,7 +34,7 @@ type Server struct {
 	ErrorDelay     time.Duration // before an error goes out, to slow guessing; negative = none
 	Grace          time.Duration // how long Serve waits for connections when its context ends
 	Workers        int           // requests that are carried out at a time
-	MaxConnections int           // connections open at a time; from one address half as many
+	MaxConnections int           // connections open at a time; from one address a quarter of that
 
 	// OnAgent, if not nil, is called after an agent's key was written and before the agent gets it.
 	OnAgent func(keys.Entry)
@@ -72,8 +72,48 @@ type serving struct {
 	work  chan struct{}
 	wg    sync.WaitGroup
 
-	mu   sync.Mutex
-	from map[netip.Addr]int
+	mu    sync.Mutex
+	from  map[netip.Addr]int
+	lines [lineKinds]lineBudget
+}
+
+// Kinds of lines that strangers cause. Each kind has its budget, so that a storm leaves traces but does not fill the disk.
+const (
+	lineConnection = iota
+	linePassword
+	lineRequest
+	lineName
+	lineRefusal
+	lineKinds
+)
+
+const (
+	linePeriod = 10 * time.Second
+	lineBurst  = 100 // lines of a kind in a period
+)
+
+type lineBudget struct {
+	since   time.Time
+	written int
+}
+
+// line gives the log for a line of a kind, nil (which discards) when the budget is spent; the last line before that says so.
+func (r *serving) line(kind int) *olog.Log {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := &r.lines[kind]
+	if now.Sub(b.since) >= linePeriod {
+		*b = lineBudget{since: now}
+	}
+	b.written++
+	switch {
+	case b.written == lineBurst:
+		r.Log.Warn("Many enrolment requests: further lines like the next one are left out for up to %d seconds.", int(linePeriod.Seconds()))
+	case b.written > lineBurst:
+		return nil
+	}
+	return r.Log
 }
 
 func or[T ~int | ~int64](v, def T) T {
@@ -124,7 +164,7 @@ func address(conn net.Conn) netip.Addr {
 func (r *serving) enter(src netip.Addr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.from[src] >= max(1, cap(r.slots)/2) {
+	if r.from[src] >= max(1, cap(r.slots)/4) {
 		return false
 	}
 	select {
@@ -157,7 +197,7 @@ func (r *serving) serve(ctx context.Context, raw net.Conn, src netip.Addr) {
 		r.failed(ctx, "SSL Error (-1)", src, err)
 		return
 	}
-	r.Log.Info("New connection from %s", src)
+	r.line(lineConnection).Info("New connection from %s", src)
 	request, err := read(conn)
 	if err != nil && len(request) == 0 {
 		r.failed(ctx, "SSL read (unable to receive message)", src, err)
@@ -166,13 +206,13 @@ func (r *serving) serve(ctx context.Context, raw net.Conn, src netip.Addr) {
 	name, err := ParseRequest(request, r.Password)
 	switch {
 	case errors.Is(err, ErrPassword):
-		r.Log.Error("Invalid password provided by %s. Closing connection.", src)
+		r.line(linePassword).Error("Invalid password provided by %s. Closing connection.", src)
 		sleep(ctx, r.delay())
 	case err != nil:
-		r.Log.Error("Invalid request for new agent from: %s", src)
+		r.line(lineRequest).Error("Invalid request for new agent from: %s", src)
 		sleep(ctx, r.delay())
 	default:
-		r.Log.Info("Received request for a new agent (%s) from: %s", name, src)
+		r.line(lineName).Info("Received request for a new agent (%s) from: %s", name, src)
 		r.enrol(ctx, conn, name, src)
 	}
 }
@@ -222,7 +262,7 @@ func (r *serving) refuse(ctx context.Context, conn *tls.Conn, err error) {
 	if !errors.As(err, &no) {
 		no = &Refusal{Reply: "Internal manager error adding agent", Log: "Unable to add agent (internal error)", Err: err}
 	}
-	r.Log.Error("%s", no.Log)
+	r.line(lineRefusal).Error("%s", no.Log)
 	if no.Err != nil {
 		r.Log.Error("%v", no.Err)
 	}

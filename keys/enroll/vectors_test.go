@@ -386,7 +386,7 @@ func TestVerifiedNameMustMatch(t *testing.T) {
 
 func TestSilentConnectionsEndAndAreBounded(t *testing.T) {
 	w := newWorld(t)
-	w.server.Timeout, w.server.MaxConnections = 300*time.Millisecond, 4
+	w.server.Timeout, w.server.MaxConnections = 300*time.Millisecond, 8
 	w.start()
 	var conns []net.Conn
 	for range 3 {
@@ -396,7 +396,7 @@ func TestSilentConnectionsEndAndAreBounded(t *testing.T) {
 		}
 		conns = append(conns, c)
 	}
-	for i, c := range conns { // two wait for the time-out, the third is closed at once: half of the room for one address
+	for i, c := range conns { // two wait for the time-out, the third is closed at once: a quarter of the room is for one address
 		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
