@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/event"
@@ -102,8 +103,11 @@ func TestSizeIsThatOfTheContent(t *testing.T) {
 func TestFileOfAnotherSize(t *testing.T) {
 	const path = "/sys/kernel/mm/transparent_hugepage/enabled"
 	st, err := os.Lstat(path)
-	if n, rerr := countBytes(t.Context(), path); err != nil || rerr != nil || n == st.Size() {
+	if err != nil {
 		t.Skip("no such file here")
+	}
+	if n, err := countBytes(t.Context(), path, st.Size()); err != nil || n == st.Size() {
+		t.Skip("no file of another size here")
 	}
 	c, rec := newCheck(t)
 	if err := c.size(path, st); err != nil {
@@ -112,6 +116,47 @@ func TestFileOfAnotherSize(t *testing.T) {
 	want := "Anomaly detected in file '" + path + "'. File size doesn't match what we found. Possible kernel level rootkit. MD5="
 	if len(rec.texts) != 1 || !strings.HasPrefix(rec.texts[0], want) {
 		t.Errorf("%q", rec.texts)
+	}
+}
+
+// Any user can make a file of terabytes that holds nothing, under a name that is looked for: reading it would hold up all other checks.
+func TestHugeFilesDoNotHoldUpTheScan(t *testing.T) {
+	c, rec := newCheck(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	c.ctx = ctx
+	path := filepath.Join(t.TempDir(), "huge")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 8<<40); err != nil {
+		t.Skip(err)
+	}
+	if got := hashSuffix(ctx, path); got != noHashes {
+		t.Errorf("hashed: %s", got)
+	}
+	st, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.size(path, st); err != nil || len(rec.texts) > 0 {
+		t.Errorf("%v, %q", err, rec.texts)
+	}
+	if err := ctx.Err(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A program may append to a file for as long as it is read.
+func TestCountingEndsBehindTheSize(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, []byte("0123456789"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for size, want := range map[int64]int64{10: 10, 4: 5, 20: 10} {
+		if n, err := countBytes(t.Context(), path, size); n != want || err != nil {
+			t.Errorf("size %d: %d, %v", size, n, err)
+		}
 	}
 }
 
