@@ -85,13 +85,6 @@ func (w *watcher) removeTree(dir string) {
 	}
 }
 
-// count gives the number of watched directories.
-func (w *watcher) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.wds)
-}
-
 func (w *watcher) read() {
 	defer close(w.done)
 	buf := make([]byte, 64<<10)

@@ -61,13 +61,6 @@ func (w *watcher) removeTree(dir string) {
 	}
 }
 
-// count gives the number of watched directories.
-func (w *watcher) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.watched)
-}
-
 func (w *watcher) read() {
 	for {
 		var e fileEvent
