@@ -182,13 +182,12 @@ func (c *Collector) begin() {
 // beginLeft goes on with a file that had lost its name when the last run ended, if it is still there.
 func (c *Collector) beginLeft(e *entry, key string, now time.Time) {
 	path, _, _ := strings.Cut(key, "\x00")
-	w := c.newFollower(e, path, now)
-	if w == nil {
-		return
+	w, pos := c.newFollower(e, path, now), c.store.known[key]
+	if w != nil && pos.Print.Len > 0 { // of an empty file only the inode number is known, which may be another file's by now
+		w.key, w.retired, w.absent = key, true, true
+		c.resume(w, pos, now)
 	}
-	w.key, w.retired, w.absent = key, true, true
-	c.resume(w, c.store.known[key], now)
-	if w.f == nil {
+	if w == nil || w.f == nil {
 		c.store.drop(key)
 		return
 	}
@@ -320,7 +319,7 @@ func (c *Collector) resume(w *follower, pos position, now time.Time) {
 	if path := c.renamed(w); path != "" {
 		if f, st, err := openFile(path); err == nil {
 			// One that begins differently was emptied before it was renamed, or its inode number is another file's now.
-			if st.id == w.id && (w.print.of(f) || rotatedName(filepath.Base(w.path), filepath.Base(path))) {
+			if st.id == w.id && ((w.print.Len > 0 && w.print.of(f)) || rotatedName(filepath.Base(w.path), filepath.Base(path))) {
 				w.f, w.parked, w.last = f, false, now
 				return
 			}
