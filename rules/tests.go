@@ -225,24 +225,22 @@ func (t *listTest) holds(ev *event.Event, exact bool) bool {
 	if db == nil {
 		return exact && (t.lookup == notMatchKey || t.lookup == addressMatchKey || t.lookup == addressMatchKeyValue)
 	}
+	var value string
+	var found bool
 	switch t.lookup {
-	case matchKey:
-		_, found := db.Get(v)
+	case matchKey, notMatchKey, matchKeyValue:
+		value, found = db.Get(v)
+	default:
+		value, found = db.GetAddress(v)
+	}
+	switch t.lookup {
+	case matchKey, addressMatchKey:
 		return found
-	case notMatchKey:
-		_, found := db.Get(v)
+	case notMatchKey, notAddressMatchKey:
 		return !found
 	case matchKeyValue:
-		value, found := db.Get(v)
 		return found && t.value.MatchString(value)
-	case addressMatchKey:
-		_, found := db.GetAddress(v)
-		return found
-	case notAddressMatchKey:
-		_, found := db.GetAddress(v)
-		return !found
 	case addressMatchKeyValue:
-		value, found := db.GetAddress(v)
 		return (found && t.value.MatchString(value)) != exact
 	}
 	return false
