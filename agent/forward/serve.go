@@ -32,6 +32,7 @@ type session struct {
 	paceAt      time.Time // next burst from the spool to an OSSEC manager
 	synced      time.Time // last time the spool was asked to be kept on disk
 	lastReceipt time.Time
+	silences    int    // times in a row that no receipt came for too long
 	top         uint64 // highest index that a receipt named
 	topKnown    bool
 }
@@ -158,7 +159,8 @@ func (f *Forwarder) chores(now time.Time) bool {
 	if f.peer == unknownPeer && f.acked && now.Sub(f.beat) >= f.o.Timing.Decide {
 		f.settleForOSSEC()
 	}
-	if f.peer == vedettePeer && !f.window.empty() && now.Sub(f.lastReceipt) > maxSilence*f.o.Timing.Retransmit {
+	if f.peer == vedettePeer && !f.window.empty() && now.Sub(f.lastReceipt) > maxSilence*f.o.Timing.Retransmit<<min(f.silences, 4) {
+		f.silences++
 		f.gap = true
 		f.doubt(now)
 	}
@@ -278,7 +280,11 @@ func (f *Forwarder) resend(now time.Time) {
 	if f.peer != vedettePeer || f.suspect || f.window.empty() {
 		return
 	}
-	f.window.due(f.top, f.topKnown, f.o.Timing.Retransmit, now, resendBurst, func(e *windowEntry) bool {
+	limit := resendBurst
+	if f.settling { // as fast as receipts come, whatever the manager has to catch up with
+		limit = max(0, 2*resendBurst-f.window.underWay())
+	}
+	f.window.due(f.top, f.topKnown, f.o.Timing.Retransmit, now, limit, func(e *windowEntry) bool {
 		f.stats.resent.Add(1)
 		if err := f.write(e.packet); err != nil {
 			f.gap = true
@@ -394,6 +400,9 @@ func (f *Forwarder) receipt(r *agentwire.Receipts) {
 	}
 	n, pos := f.window.confirm(r)
 	f.stats.confirmed.Add(uint64(n))
+	if n > 0 {
+		f.silences = 0
+	}
 	f.settling = f.settling && !f.window.empty()
 	f.commit(pos)
 }

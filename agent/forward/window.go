@@ -87,6 +87,16 @@ func (w *window) due(top uint64, anyTop bool, wait time.Duration, now time.Time,
 	}
 }
 
+// underWay counts the unconfirmed events that were sent since the last restart.
+func (w *window) underWay() (n int) {
+	for i := range w.entries {
+		if e := &w.entries[i]; !e.done && !e.sent.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
 // restart makes every event due at once: the connection is new.
 func (w *window) restart() {
 	for i := range w.entries {

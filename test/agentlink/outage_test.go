@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/vedette-hids/vedette/agent/forward"
+	"github.com/vedette-hids/vedette/internal/atomicfile"
 	"github.com/vedette-hids/vedette/manager/fleet"
 )
 
@@ -338,4 +339,85 @@ func TestKeyReload(t *testing.T) {
 	if m.got.find("after removal") != nil {
 		t.Error("event of a removed agent")
 	}
+}
+
+// TestKeyReloadUnderLoad changes client.keys all the time while three agents talk: other agents come and go, lines are damaged and mended. The
+// three lose nothing and are never refused.
+func TestKeyReloadUnderLoad(t *testing.T) {
+	const each = 1500
+	mroot := newRoot(t, "")
+	var own []string
+	for i := range 3 {
+		own = append(own, fmt.Sprintf("%03d agent-%d any 5c4f9d1b0a7e36d82c10b9f7e6a4d35281f0c9b8a7d6e5f4c3b2a19087f6e%03d\n", i+1, i+1, i))
+	}
+	lines := strings.Join(own, "")
+	path := filepath.Join(mroot, "etc/client.keys")
+	must(t, os.WriteFile(path, []byte(lines), 0o640))
+	m := startManager(t, managerOptions{root: mroot, tune: func(o *fleet.Options) { o.Poll = time.Millisecond }})
+	var agents []*agentSide
+	for i := range 3 {
+		a := startAgent(t, newRoot(t, own[i]), []netip.AddrPort{m.addr}, func(o *forward.Options) { o.Client.AES = i != 1 })
+		a.connected(t)
+		agents = append(agents, a)
+	}
+	stop := make(chan struct{})
+	var editor, senders sync.WaitGroup
+	var done atomic.Int64 // edits
+	editor.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+			edits := int(done.Load()) + 1
+			var b strings.Builder
+			for j := range 50 {
+				fmt.Fprintf(&b, "%d other-%d any %064x\n", 1000+j*(edits%3+1), edits, edits*j)
+			}
+			text := lines + b.String() + "099 damaged 10.0.0.999 abc\n"
+			if edits%2 == 0 {
+				text = b.String() + "no key at all\n\n" + lines // the same lines at other places
+			}
+			check(t, atomicfile.Write(path, []byte(text), 0o640))
+			done.Add(1)
+		}
+	})
+	var sent [3]int
+	for n, a := range agents {
+		senders.Go(func() {
+			for i := 0; i < each || done.Load() < 10; i++ {
+				sent[n] = i + 1
+				a.send(t, fmt.Sprintf("/log%d", n), numbered(i))
+				if i%100 == 99 {
+					time.Sleep(10 * time.Millisecond) // spreads the events over many reloads
+				}
+			}
+		})
+	}
+	senders.Wait()
+	for n := range agents {
+		source := fmt.Sprintf("/log%d", n)
+		eventually(t, "all events of "+source, func() bool { return len(m.got.texts(source)) >= sent[n] })
+	}
+	close(stop)
+	editor.Wait()
+	for n := range agents {
+		var want []string
+		for i := range sent[n] {
+			want = append(want, numbered(i))
+		}
+		if diff := cmp.Diff(want, m.got.texts(fmt.Sprintf("/log%d", n))); diff != "" {
+			t.Errorf("events of agent %d (-want +got):\n%s", n+1, diff)
+		}
+	}
+	if st := m.server.Stats(); st.Refused != 0 {
+		t.Errorf("%+v", st)
+	}
+	log := m.logs.all()
+	reloads := strings.Count(log, "(1409): INFO: Authentication file changed. Updating.")
+	if reloads < 5 || !strings.Contains(log, "(1237): ERROR: Invalid ip address: '10.0.0.999'. (line 54 of ") {
+		t.Errorf("%d edits, %d reloads; log:\n%.3000s", done.Load(), reloads, log)
+	}
+	t.Logf("%d edits, %d reloads", done.Load(), reloads)
 }
