@@ -1,0 +1,5 @@
+//go:build race
+
+package pattern
+
+func init() { raceEnabled = true }
