@@ -36,7 +36,7 @@ func (c *catcher) Send(_ context.Context, m event.Message) error {
 
 func (c *catcher) wait(t *testing.T, n int) []string {
 	t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := time.After(30 * time.Second)
 	for {
 		c.mu.Lock()
 		if len(c.got) >= n {

@@ -24,7 +24,7 @@ func TestCommandThatHangsIsStoppedWithItsChildren(t *testing.T) {
 	d := commandDesk(t, "command", "")
 	pid := d.path("pid")
 	d.cfg[0].Command = `echo before; sleep 600 & echo $! >` + pid + `; wait`
-	d.opts.CommandLimit = 300 * time.Millisecond
+	d.opts.CommandLimit = time.Second
 	d.start()
 	d.expect("ossec: output: 'n': before")
 	data, err := os.ReadFile(pid)
@@ -69,9 +69,8 @@ func TestCommandDoesNotHoldFiles(t *testing.T) {
 	}
 }
 
-func TestCommandWithEndlessOutputIsBounded(t *testing.T) {
-	d := commandDesk(t, "command", "yes")
-	d.opts.CommandLimit = 300 * time.Millisecond
+func TestCommandWithMuchOutputIsBounded(t *testing.T) {
+	d := commandDesk(t, "command", "yes | head -c 6000000")
 	d.start()
 	if n := len(d.pass()); n != maxOutput/2 {
 		t.Errorf("%d events, want %d", n, maxOutput/2)
@@ -79,8 +78,7 @@ func TestCommandWithEndlessOutputIsBounded(t *testing.T) {
 	if !strings.Contains(d.log.String(), "were left out") {
 		t.Errorf("log %q", d.log.String())
 	}
-	d = commandDesk(t, "full_command", "yes")
-	d.opts.CommandLimit = 300 * time.Millisecond
+	d = commandDesk(t, "full_command", "yes | head -c 6000000")
 	d.start()
 	if got := d.pass(); len(got) != 1 || len(got[0]) > maxEvent {
 		t.Errorf("%d events", len(got))
