@@ -343,16 +343,7 @@ func (h *huffman) nextLong(r *bitReader) (uint16, bool) {
 var fixedCodes = sync.OnceValues(func() (literals, distances *huffman) {
 	var sizes [maxSymbols]uint8
 	for i := range sizes {
-		switch {
-		case i < 144:
-			sizes[i] = 8
-		case i < 256:
-			sizes[i] = 9
-		case i < 280:
-			sizes[i] = 7
-		default:
-			sizes[i] = 8
-		}
+		sizes[i] = fixedSize(i)
 	}
 	var five [32]uint8
 	for i := range five {
