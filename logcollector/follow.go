@@ -47,6 +47,7 @@ type follower struct {
 	absent  bool      // the log already says that it cannot be opened
 	parked  bool      // not open, but id and offset hold: to be gone on with
 	had     bool      // an earlier file of this name was followed to its end
+	seeking bool      // and the next one was told of, but nothing had the name
 	retired bool      // the file has lost its name, or the name is outdated: to be left when nothing comes any more
 	dropped bool      // not followed any more
 	ready   bool      // has a turn coming
@@ -292,6 +293,8 @@ func (c *Collector) arrive(w *follower, st status, err error, now time.Time) (mo
 		return c.open(w, now)
 	case w.entry.glob && c.elsewhereRead(w.path, st):
 		return false
+	case w.seeking:
+		return c.next(w, now)
 	case w.had || w.parked:
 		if c.tell(rotated, w.path); c.err != nil {
 			return false
@@ -345,7 +348,7 @@ func (w *follower) begin(f *os.File, st status) {
 	w.offset, w.safe, w.print = 0, 0, fingerprint{}
 	w.size, w.mtime, w.calm = st.size, st.mtime, false
 	w.rest, w.long, w.skip, w.partial = nil, false, false, false
-	w.parked, w.had, w.notice = false, false, ""
+	w.parked, w.had, w.seeking, w.notice = false, false, false, ""
 }
 
 // toEnd goes to the end of a file that was just opened, or to the beginning of its last line when that has no end yet.

@@ -87,6 +87,7 @@ func (c *Collector) next(w *follower, now time.Time) bool {
 			return true
 		}
 	}
+	w.seeking = !opened
 	return opened
 }
 
@@ -136,7 +137,7 @@ func (c *Collector) between(w *follower, after, limit int64) (string, bool) {
 	var bestTime int64
 	now, err := statPath(w.path)
 	if err != nil {
-		return "", false
+		now = status{} // nothing has the name at this moment
 	}
 	for _, path := range c.rotatedNames(w.path) {
 		st, err := statPath(path)
