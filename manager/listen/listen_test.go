@@ -166,17 +166,38 @@ type nothing struct{}
 
 func (nothing) Control(*keys.Key, keys.Cipher, []byte, time.Time) {}
 
-// TestIdleAgentsCostLittle hears 50,000 agents, half with each cipher, and measures what stays of them: key, counters, peer and session.
+// TestIdleAgentsCostLittle bounds what 50,000 agents need that were heard once.
 func TestIdleAgentsCostLittle(t *testing.T) {
 	if testing.Short() || underRace {
 		t.Skip("takes seconds, a minute under the race detector")
 	}
-	const agents, limit = 50000, 2048
+	const limit = 2048
+	per := idleAgents(t, 50000)
+	t.Logf("%d bytes per idle agent", per)
+	if per > limit {
+		t.Errorf("%d bytes per idle agent, want at most %d", per, limit)
+	}
+}
+
+// BenchmarkIdleAgent reports the memory of one agent among many: key, counters, peer and session.
+func BenchmarkIdleAgent(b *testing.B) {
+	const agents = 20000
+	var per int64
+	for b.Loop() {
+		per = idleAgents(b, agents)
+	}
+	b.ReportMetric(float64(per), "bytes/agent")
+	b.ReportMetric(0, "ns/op")
+}
+
+// idleAgents hears agents, half with each cipher, and measures what stays of each after a while of silence.
+func idleAgents(tb testing.TB, agents int) int64 {
+	tb.Helper()
 	before := heap()
-	s, store, _ := benchServer(t, agents, 2)
+	s, store, _ := benchServer(tb, agents, 2)
 	fl, err := fleet.New(fleet.Options{Root: filepath.Dir(store.Path()), Keys: store})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	fl.Attach(s)
 	s.o.Control = fl
@@ -187,13 +208,13 @@ func TestIdleAgentsCostLittle(t *testing.T) {
 	for n, k := range store.All() {
 		p, err := codec.Seal(nil, k, keys.Cipher(n%2), true, keys.Counter{Global: 1, Local: 1}, []byte(text))
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		d.add(p, src, time.Now())
 		for i, x := range d.open {
 			if x != nil {
 				d.open[i] = nil
-				s.shards[i].handle(t.Context(), x)
+				s.shards[i].handle(context.Background(), x)
 				x.release()
 			}
 		}
@@ -203,16 +224,13 @@ func TestIdleAgentsCostLittle(t *testing.T) {
 	}
 	store.ReleaseIdle() // marks
 	store.ReleaseIdle() // drops cipher schedules that were not used since
-	if got := fl.Stats(); got.Keepalives != agents || got.Active != agents {
-		t.Fatalf("agents heard: %+v, %+v", got, s.Stats())
+	if got := fl.Stats(); got.Keepalives != uint64(agents) || got.Active != agents {
+		tb.Fatalf("agents heard: %+v, %+v", got, s.Stats())
 	}
-	per := (heap() - before) / agents
-	t.Logf("%d bytes per idle agent", per)
-	if per > limit {
-		t.Errorf("%d bytes per idle agent, want at most %d", per, limit)
-	}
+	per := (heap() - before) / int64(agents)
 	runtime.KeepAlive(s)
 	runtime.KeepAlive(fl)
+	return per
 }
 
 func heap() int64 {
