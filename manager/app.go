@@ -181,7 +181,7 @@ func (a *App) analysis(recorder *pipeline.Logs) error {
 	if err != nil {
 		return err
 	}
-	fim, err := baseline.Open(filepath.Join(a.o.Root, "queue", "syscheck"), baselineOptions(a.cfg, a.log))
+	fim, err := baseline.Open(filepath.Join(a.o.Root, "queue", "syscheck"), baseline.OptionsOf(a.cfg.Syscheck, a.log))
 	if err != nil {
 		return fmt.Errorf("opening the integrity baseline: %w", err)
 	}
@@ -373,15 +373,6 @@ func load(root, path string) (loaded, config.Problems) {
 func ruleOptions(cfg *config.Config, in *config.Options) rules.Options {
 	o := ruleset.EngineOptions(cfg, in)
 	o.Responds = func(*event.Rule) bool { return len(cfg.ActiveResponses) > 0 }
-	return o
-}
-
-// baselineOptions takes the manager's part of <syscheck> from the configuration.
-func baselineOptions(cfg *config.Config, log *olog.Log) baseline.Options {
-	o := baseline.Options{AutoIgnore: true, Log: log}
-	if s := cfg.Syscheck; s != nil {
-		o.AutoIgnore, o.AlertNewFiles, o.Ignore = s.AutoIgnore, s.AlertNewFiles, s.Ignore
-	}
 	return o
 }
 
