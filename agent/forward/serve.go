@@ -282,7 +282,7 @@ func (f *Forwarder) resend(now time.Time) {
 	}
 	limit := resendBurst
 	if f.settling { // as fast as receipts come, whatever the manager has to catch up with
-		limit = max(0, 2*resendBurst-f.window.underWay())
+		limit = max(0, 2*resendBurst-f.window.underWay(now, f.o.Timing.Retransmit))
 	}
 	f.window.due(f.top, f.topKnown, f.o.Timing.Retransmit, now, limit, func(e *windowEntry) bool {
 		f.stats.resent.Add(1)

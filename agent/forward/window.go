@@ -87,10 +87,10 @@ func (w *window) due(top uint64, anyTop bool, wait time.Duration, now time.Time,
 	}
 }
 
-// underWay counts the unconfirmed events that were sent since the last restart.
-func (w *window) underWay() (n int) {
+// underWay counts the unconfirmed events that were sent less than a wait ago.
+func (w *window) underWay(now time.Time, wait time.Duration) (n int) {
 	for i := range w.entries {
-		if e := &w.entries[i]; !e.done && !e.sent.IsZero() {
+		if e := &w.entries[i]; !e.done && now.Sub(e.sent) < wait {
 			n++
 		}
 	}
