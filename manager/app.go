@@ -314,7 +314,6 @@ func (a *App) flushCounters(ctx context.Context) {
 			if err := a.counters.Flush(); err != nil {
 				a.remote.Every("counters", time.Minute).Error("storing message counters: %v", err)
 			}
-			a.keys.ReleaseIdle()
 		}
 	}
 }
