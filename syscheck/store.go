@@ -79,7 +79,8 @@ func tryOpen(path string) (s *store, err error) {
 			s, err = nil, fmt.Errorf("baseline %s: damaged: %v", path, p)
 		}
 	}()
-	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType, NoFreelistSync: true})
+	// The free list is stored: without it bbolt reads the whole file at every open, and the agent would hold it in memory.
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second, FreelistType: bolt.FreelistMapType})
 	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, fmt.Errorf("baseline %s: %w", path, errLocked)
 	}
