@@ -138,7 +138,8 @@ func (p *Pipeline) Waiting() int { return len(p.in) }
 // Run analyses until ctx ends; then it analyses what was submitted before and returns.
 func (p *Pipeline) Run(ctx context.Context) error {
 	defer close(p.ended)
-	work := make(chan *batch, p.o.Workers)
+	// Unbuffered: while no worker is free events gather, and the next batch is large.
+	work := make(chan *batch)
 	order := make(chan *batch, 4*p.o.Workers)
 	var wg sync.WaitGroup
 	for range p.o.Workers {

@@ -83,7 +83,8 @@ func logLines(b *testing.B, dir, source string) []string {
 	return lines
 }
 
-// BenchmarkPipeline is the whole analysis: decode, match, correlate, format alerts. Run it with -cpu 1,2 to see what the second core brings.
+// BenchmarkPipeline is the whole analysis: decode, match, correlate, format alerts. Run it with -cpu 1 and again with -cpu 2 to see
+// what the second core brings (in one run, -cpu 1,2, the first value does not reach the parts of a benchmark).
 func BenchmarkPipeline(b *testing.B) {
 	dir := corpus(b)
 	rs := corpusRules(b, dir)
