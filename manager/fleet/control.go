@@ -15,10 +15,11 @@ import (
 
 // job is a keepalive whose files have to be looked at.
 type job struct {
-	key  *keys.Key
 	with keys.Cipher
 	text agentwire.Keepalive
 	at   time.Time
+
+	compared bool // with the shared files; only the agent-info file is missing
 }
 
 // Control takes a control message of an agent, after the listener acknowledged it. It does not wait for anything.
@@ -43,18 +44,37 @@ func (f *Fleet) Control(key *keys.Key, with keys.Cipher, text []byte, at time.Ti
 	if ok {
 		s.beat(now)
 		s.vedette = k.Vedette
+		f.remember(s, &job{with: with, text: k, at: at})
 	}
+	late := len(f.due) >= manyDue
 	f.mu.Unlock()
 	if !ok {
 		f.log.Every("uname "+key.ID, f.o.LogEvery).Warn("Invalid message from agent id: '%d'(uname)", slices.Index(f.o.Keys.All(), key))
 		return
 	}
 	f.stats.keepalives.Add(1)
-	select {
-	case f.jobs <- job{key, with, k, at}:
-	default:
-		f.stats.jobsLost.Add(1)
+	f.wakeJobs()
+	if late {
 		f.log.Every("jobs", time.Minute).Warn("Keepalives come faster than agent-info files can be written; the files are late.")
+	}
+}
+
+// manyDue is the number of agents waiting for their files above which the log says so.
+const manyDue = 4096
+
+// remember keeps an agent's newest keepalive until its files have been looked at; an older one that still waits is replaced and keeps its turn.
+// Memory is therefore bounded by the number of agents. f.mu is held.
+func (f *Fleet) remember(s *session, j *job) {
+	if s.pending == nil {
+		f.due = append(f.due, s)
+	}
+	s.pending = j
+}
+
+func (f *Fleet) wakeJobs() {
+	select {
+	case f.dueC <- struct{}{}:
+	default:
 	}
 }
 
@@ -94,16 +114,74 @@ func (s *session) interval() int64 {
 	return int64(g[1])
 }
 
+// runJobs looks at the files of agents whose keepalive came. At the end it still writes what is due, so that the next start knows who was
+// here, but not for longer than a slow disk may hold up the end.
 func (f *Fleet) runJobs(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case j := <-f.jobs:
-			f.keepInfo(&j)
-			f.checkFiles(&j)
+	for ctx.Err() == nil {
+		key, j := f.nextJob()
+		if j == nil {
+			select {
+			case <-ctx.Done():
+			case <-f.dueC:
+			}
+			continue
+		}
+		f.keepInfo(key, j)
+		if !j.compared {
+			j.compared = true
+			f.checkFiles(key, j)
 		}
 	}
+	for end := time.Now().Add(lastWrites); time.Now().Before(end); {
+		key, j := f.nextJob()
+		if j == nil {
+			return
+		}
+		f.keepInfo(key, j)
+	}
+}
+
+// lastWrites is how long agent-info files may be written after the end.
+const lastWrites = 3 * time.Second
+
+// nextJob takes the agent that has waited longest; nil when none waits.
+func (f *Fleet) nextJob() (*keys.Key, *job) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.due) > 0 {
+		s := f.due[0]
+		f.due[0] = nil
+		f.due = f.due[1:]
+		j := s.pending
+		s.pending = nil
+		if j != nil && f.sessions[s.key] == s { // the key may be gone meanwhile
+			return s.key, j
+		}
+	}
+	f.due = nil
+	return nil, nil
+}
+
+// again keeps a keepalive whose file could not be written for another try, unless a newer one has come.
+func (f *Fleet) again(key *keys.Key, j *job) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.sessions[key]; s != nil {
+		s.info = 0
+		if s.pending == nil {
+			s.pending = j
+			f.failed = append(f.failed, s)
+		}
+	}
+}
+
+// retryFailed gives the agents whose file could not be written another turn.
+func (f *Fleet) retryFailed() {
+	f.mu.Lock()
+	f.due = append(f.due, f.failed...)
+	f.failed = nil
+	f.mu.Unlock()
+	f.wakeJobs()
 }
 
 // infoPath gives the agent-info file of an agent; false when its name or address would not be one path element.
@@ -118,16 +196,16 @@ func (f *Fleet) infoPath(key *keys.Key) (string, bool) {
 var infoSeed = maphash.MakeSeed()
 
 // keepInfo writes the agent-info file, or only its time when the content is the same.
-func (f *Fleet) keepInfo(j *job) {
-	path, ok := f.infoPath(j.key)
+func (f *Fleet) keepInfo(key *keys.Key, j *job) {
+	path, ok := f.infoPath(key)
 	if !ok {
-		f.log.Every("info "+j.key.ID, time.Hour).Error("Agent '%s' has a name that cannot be a file name; its state is not shown.", j.key.ID)
+		f.log.Every("info "+key.ID, time.Hour).Error("Agent '%s' has a name that cannot be a file name; its state is not shown.", key.ID)
 		return
 	}
 	text := fmt.Sprintf("%s\ncrypto_method:%s\n", printable(j.text.System), j.with)
 	sum := maphash.String(infoSeed, text) | 1
 	f.mu.Lock()
-	s := f.session(j.key)
+	s := f.session(key)
 	same := s.info == sum
 	s.info = sum
 	f.mu.Unlock()
@@ -139,7 +217,8 @@ func (f *Fleet) keepInfo(j *job) {
 		err = os.Chtimes(path, j.at, j.at)
 	}
 	if err != nil {
-		f.log.Every("info", time.Minute).Error("Writing the state of agent '%s': %v", j.key.Name, err)
+		f.log.Every("info", time.Minute).Error("Writing the state of agent '%s': %v", key.Name, err)
+		f.again(key, j)
 	}
 }
 

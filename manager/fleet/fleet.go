@@ -81,6 +81,7 @@ type session struct {
 	cipher    keys.Cipher
 	info      uint64 // hash of what stands in the agent-info file; 0 = unknown
 	push      *push  // transfer that waits or runs
+	pending   *job   // newest keepalive whose files were not looked at yet; the session then stands in due or failed
 }
 
 // Fleet is the manager's view of its agents. Make it with New, give it to the listener as Controller, Attach the listener, then Run.
@@ -92,9 +93,11 @@ type Fleet struct {
 
 	mu       sync.Mutex
 	sessions map[*keys.Key]*session
-	waiting  []*push // transfers that wait for their turn
+	waiting  []*push    // transfers that wait for their turn
+	due      []*session // those with a pending keepalive, in the order in which it came
+	failed   []*session // those whose file could not be written; they have another turn after Options.Poll
 
-	jobs  chan job
+	dueC  chan struct{} // a keepalive is pending
 	pushC chan struct{} // a transfer was queued
 
 	refreshing sync.Mutex
@@ -104,7 +107,7 @@ type Fleet struct {
 }
 
 type stats struct {
-	controls, keepalives, jobsLost, pushes, pushed, sent, unsent atomic.Uint64
+	controls, keepalives, pushes, pushed, sent, unsent atomic.Uint64
 }
 
 // Stats is the state of the counters at one moment.
@@ -113,7 +116,7 @@ type Stats struct {
 	Active     int
 	Controls   uint64 // control messages
 	Keepalives uint64
-	JobsLost   uint64 // keepalives of which only the time was noted, because the disk was slow
+	Pending    int    // agents whose newest keepalive is not in their agent-info file yet
 	Pushes     uint64 // file transfers begun
 	Pushed     uint64 // file transfers completed
 	Sent       uint64 // commands sent
@@ -122,10 +125,11 @@ type Stats struct {
 
 // Stats gives the counters.
 func (f *Fleet) Stats() Stats {
-	s := Stats{Agents: f.o.Keys.Len(), Controls: f.stats.controls.Load(), Keepalives: f.stats.keepalives.Load(), JobsLost: f.stats.jobsLost.Load(),
+	s := Stats{Agents: f.o.Keys.Len(), Controls: f.stats.controls.Load(), Keepalives: f.stats.keepalives.Load(),
 		Pushes: f.stats.pushes.Load(), Pushed: f.stats.pushed.Load(), Sent: f.stats.sent.Load(), Unsent: f.stats.unsent.Load()}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	s.Pending = len(f.due) + len(f.failed)
 	for _, x := range f.sessions {
 		if x.active {
 			s.Active++
@@ -140,7 +144,7 @@ func New(o Options) (*Fleet, error) {
 	if o.Keys == nil {
 		return nil, errors.New("fleet without agent keys")
 	}
-	f := &Fleet{o: o, log: o.Log.Prog("ossec-remoted"), sessions: map[*keys.Key]*session{}, jobs: make(chan job, 4096), pushC: make(chan struct{}, 1)}
+	f := &Fleet{o: o, log: o.Log.Prog("ossec-remoted"), sessions: map[*keys.Key]*session{}, dueC: make(chan struct{}, 1), pushC: make(chan struct{}, 1)}
 	for _, dir := range []string{"queue/agent-info", "etc/shared"} {
 		if err := os.MkdirAll(f.path(dir), 0o750); err != nil {
 			return nil, fmt.Errorf("starting the agents' manager: %w", err)
@@ -195,6 +199,7 @@ func (f *Fleet) timers(ctx context.Context) {
 			return
 		case <-poll.C:
 			f.reload()
+			f.retryFailed()
 			if err := f.shared.refresh(); err != nil {
 				f.log.Every("shared", time.Minute).Error("Building '%s': %v", agentwire.MergedName, err)
 			}

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -395,4 +396,91 @@ func TestDamagedKeyFileWhileRunning(t *testing.T) {
 			t.Errorf("%d lines about the missing file", n)
 		}
 	})
+}
+
+// TestNoKeepaliveIsForgotten has keepalives come while nothing is written, as on a disk that hangs: afterwards each agent has its file, with what
+// the newest keepalive said.
+func TestNoKeepaliveIsForgotten(t *testing.T) {
+	const agents = 5000
+	root := t.TempDir()
+	var lines strings.Builder
+	for i := range agents {
+		fmt.Fprintf(&lines, "%d host-%d any aaaa\n", 10000+i, i)
+	}
+	write(t, root, "etc/client.keys", lines.String())
+	store, err := keys.Open(filepath.Join(root, "etc/client.keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := New(Options{Root: root, Keys: store, LogEvery: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Attach(&recorder{})
+	for _, system := range []string{"older", "newest"} {
+		for _, k := range store.All() {
+			f.Control(k, keys.AES, []byte(system+"\n"+first(f.shared.current()).md5+" merged.mg\n"), time.Now())
+		}
+	}
+	if n := f.Stats().Pending; n != agents {
+		t.Errorf("%d agents wait, want %d", n, agents)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- f.Run(ctx) }()
+	waitFor(t, "every file", func() bool { return f.Stats().Pending == 0 })
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for _, k := range store.All() {
+		text, err := os.ReadFile(filepath.Join(root, "queue/agent-info", k.Name+"-any"))
+		if err != nil || string(text) != "newest\ncrypto_method:aes\n" {
+			t.Fatalf("%q, %v", text, err)
+		}
+	}
+}
+
+// TestKeepalivesAtTheEndAreWritten stops the manager before it came to the files.
+func TestKeepalivesAtTheEndAreWritten(t *testing.T) {
+	b := newBench(t, nil, nil)
+	b.stop()
+	b.keepalive("001", "Linux\nx merged.mg\n")
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := b.Run(ended); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(b.root, "queue/agent-info/alpha-any")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUnwrittenInfoIsTriedAgain has a directory in the place of the file, until somebody removes it. The agent says nothing meanwhile.
+func TestUnwrittenInfoIsTriedAgain(t *testing.T) {
+	b := newBench(t, nil, func(o *Options) { o.Poll = time.Millisecond })
+	defer b.stop()
+	path := filepath.Join(b.root, "queue/agent-info/alpha-any")
+	if err := os.Mkdir(path, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	b.keepalive("001", "Linux\nx merged.mg\n")
+	waitFor(t, "the shared files, which come after the state", func() bool { return len(b.out.take()) > 0 })
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the state", func() bool {
+		text, err := os.ReadFile(path)
+		return err == nil && string(text) == "Linux\ncrypto_method:aes\n"
+	})
+}
+
+// waitFor waits for what the disk shows.
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
 }

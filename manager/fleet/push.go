@@ -25,10 +25,10 @@ func (p *push) cancel() { p.once.Do(func() { close(p.stopped) }) }
 const fastPause = 40 * time.Millisecond
 
 // checkFiles compares what an agent holds with what it should hold (spec protocol.md, section 13).
-func (f *Fleet) checkFiles(j *job) {
+func (f *Fleet) checkFiles(key *keys.Key, j *job) {
 	k := &j.text
 	if k.Problem != "" {
-		f.log.Every("strchr "+j.key.ID, f.o.LogEvery).Text("Invalid message from '%s' (%s)", j.key.IP, k.Problem)
+		f.log.Every("strchr "+key.ID, f.o.LogEvery).Text("Invalid message from '%s' (%s)", key.IP, k.Problem)
 	}
 	merged, files := f.shared.current()
 	var send []*sharedFile
@@ -43,7 +43,7 @@ func (f *Fleet) checkFiles(j *job) {
 		send = missing(files, k.Files)
 	}
 	if len(send) > 0 {
-		f.queuePush(j.key, send, k.Vedette)
+		f.queuePush(key, send, k.Vedette)
 	}
 }
 
