@@ -121,7 +121,7 @@ type Monitor struct {
 // New prepares a monitor and opens its baseline. cfg must not change afterwards. log may be nil.
 func New(cfg *config.Syscheck, sink event.Sink, log *olog.Log, opts Options) (*Monitor, error) {
 	if cfg == nil {
-		cfg = &config.Syscheck{Disabled: true}
+		cfg = &config.Syscheck{Frequency: 600, ScanOnStart: true}
 	}
 	if sink == nil {
 		return nil, errors.New("syscheck: no sink")

@@ -20,10 +20,13 @@ const tick = time.Second
 // Run scans and watches until ctx ends, then returns nil. Other errors are those of the sink, which end the monitor.
 func (m *Monitor) Run(ctx context.Context) error {
 	defer m.Close() //nolint:errcheck // everything that matters was flushed with its error
-	if m.active() {
+	switch {
+	case m.active():
 		m.introduce()
-	} else {
+	case !m.cfg.Disabled:
 		m.log.Code(1702, "INFO", "No directory provided for syscheck to monitor.")
+		fallthrough
+	default:
 		m.log.Warn("Syscheck disabled.")
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -86,12 +89,12 @@ func (m *Monitor) loop(ctx context.Context) error {
 	if err := pause(ctx, m.opts.StartDelay); err != nil {
 		return err
 	}
-	s := newSchedule(m.cfg, m.opts.Now())
-	if m.cfg.ScanOnStart || !m.active() {
+	s := NewSchedule(m.cfg, time.Duration(m.cfg.Frequency)*time.Second, m.opts.Now())
+	if !m.cfg.Disabled && (m.cfg.ScanOnStart || !m.active()) {
 		if err := m.tolerate(m.Scan(ctx)); err != nil {
 			return err
 		}
-		s.last = m.opts.Now()
+		s.Ended(m.opts.Now())
 	}
 	t := time.NewTicker(tick)
 	defer t.Stop()
@@ -109,13 +112,13 @@ func (m *Monitor) loop(ctx context.Context) error {
 				return err
 			}
 		}
-		if !s.due(m.opts.Now(), asked) {
+		if !s.Due(m.opts.Now(), asked) || m.cfg.Disabled {
 			continue
 		}
 		if err := m.tolerate(m.scheduled(ctx)); err != nil {
 			return err
 		}
-		s.last = m.opts.Now()
+		s.Ended(m.opts.Now())
 	}
 }
 

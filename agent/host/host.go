@@ -39,8 +39,9 @@ type Host struct {
 	o        Options
 	log      *olog.Log
 	logs     *logcollector.Collector
-	fim      *syscheck.Monitor  // nil: disabled
+	fim      *syscheck.Monitor
 	rootkits *rootcheck.Scanner // nil: disabled
+	settle   time.Duration      // from the start to the first rootcheck scan
 	exec     *activeresponse.Executor
 	protect  *protect.Host
 	rescan   chan struct{}
@@ -48,7 +49,7 @@ type Host struct {
 
 // New prepares all parts; nothing is read or watched before Run.
 func New(o Options) (*Host, error) {
-	h := &Host{o: o, log: o.Log.Prog("ossec-syscheckd"), rescan: make(chan struct{}, 1)}
+	h := &Host{o: o, log: o.Log.Prog("ossec-syscheckd"), rescan: make(chan struct{}, 1), settle: rootkitDelay}
 	var err error
 	h.logs, err = logcollector.New(o.Config.Localfiles, o.Sink, o.Log.Prog("ossec-logcollector"), logcollector.Options{
 		PositionFile: filepath.Join(o.Root, "queue", "ossec", "log-positions.json"),
@@ -72,16 +73,8 @@ func New(o Options) (*Host, error) {
 }
 
 func (h *Host) integrity() error {
-	cfg := h.o.Config.Syscheck
-	if cfg == nil || cfg.Disabled || len(cfg.Directories) == 0 {
-		if cfg != nil && !cfg.Disabled {
-			h.log.Code(1702, "INFO", "No directory provided for syscheck to monitor.")
-		}
-		h.log.Warn("Syscheck disabled.")
-		return nil
-	}
 	var err error
-	h.fim, err = syscheck.New(cfg, h.o.Sink, h.log, syscheck.Options{
+	h.fim, err = syscheck.New(h.o.Config.Syscheck, h.o.Sink, h.log, syscheck.Options{
 		Root:       h.o.Root,
 		Sleep:      time.Duration(h.o.Internal.Int("syscheck.sleep")) * time.Second,
 		SleepAfter: h.o.Internal.Int("syscheck.sleep_after"),
@@ -123,9 +116,7 @@ func (h *Host) Run(ctx context.Context) error {
 		{Name: "response control", Run: h.responseControl},
 		{Name: "protected addresses", Run: func(ctx context.Context) error { h.protect.Run(ctx, time.Minute); return nil }},
 	}
-	if h.fim != nil {
-		parts = append(parts, supervise.Part{Name: "file integrity", Run: h.fim.Run})
-	}
+	parts = append(parts, supervise.Part{Name: "file integrity", Run: h.fim.Run})
 	if h.rootkits != nil {
 		parts = append(parts, supervise.Part{Name: "rootcheck", Run: h.rootkitScans})
 	}
@@ -139,25 +130,31 @@ func (h *Host) Run(ctx context.Context) error {
 // rootkitDelay is how long after the start the first rootcheck scan begins, so that a start is not a burst of work.
 const rootkitDelay = 10 * time.Second
 
-// rootkitScans scans after the start, at the configured interval, and when asked to.
+// rootkitScans scans on the schedule that rootcheck shares with file integrity, and when asked to (spec syscheck.md, section 3.2).
 func (h *Host) rootkitScans(ctx context.Context) error {
 	every := 72000 * time.Second
 	if cfg := h.o.Config.Rootcheck; cfg != nil && cfg.Frequency > 0 {
 		every = time.Duration(cfg.Frequency) * time.Second
 	}
-	next := time.NewTimer(rootkitDelay)
+	schedule := syscheck.NewSchedule(h.o.Config.Syscheck, every, time.Now())
+	next := time.NewTimer(h.settle)
 	defer next.Stop()
 	for {
+		asked := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-next.C:
 		case <-h.rescan:
+			asked = true
 		}
-		if err := h.rootkits.Scan(ctx); err != nil {
-			return err
+		if schedule.Due(time.Now(), asked) {
+			if err := h.rootkits.Scan(ctx); err != nil {
+				return err
+			}
+			schedule.Ended(time.Now())
 		}
-		next.Reset(every)
+		next.Reset(time.Second)
 	}
 }
 
@@ -178,9 +175,7 @@ func (h *Host) Command(c event.Command) {
 		}
 	case c.Rescan:
 		h.askRootcheck()
-		if h.fim != nil {
-			h.fim.ScanNow()
-		}
+		h.fim.ScanNow()
 	case c.Restart:
 		if err := h.restart(); err != nil {
 			h.o.Log.Prog("ossec-execd").Warn("not restarted: %v", err)
