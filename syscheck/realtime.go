@@ -16,6 +16,7 @@ type fileEvent struct {
 	path     string
 	place    bool  // what stands at path appeared or went away
 	moved    bool  // a directory was moved away from path
+	ended    bool  // the watch of the directory path is no more
 	overflow bool  // events were lost
 	err      error // of the watcher
 }
@@ -26,9 +27,10 @@ type fileEvent struct {
 // The watches of a directory that is moved are removed when the event "moved away" is taken, which is always before the event "appeared" of
 // the new place, whose walk adds them again.
 type realtime struct {
-	m       *Monitor
-	mu      sync.Mutex // guards watcher
-	watcher *watcher
+	m         *Monitor
+	mu        sync.Mutex // guards watcher and unwatched
+	watcher   *watcher
+	unwatched map[string]bool // roots whose watch ended
 
 	pmu     sync.Mutex
 	pending map[string]*pendingPath
@@ -54,7 +56,7 @@ func newRealtime(m *Monitor) *realtime {
 		return nil
 	}
 	rt := &realtime{
-		m: m, pending: map[string]*pendingPath{}, wake: make(chan struct{}, 1),
+		m: m, pending: map[string]*pendingPath{}, wake: make(chan struct{}, 1), unwatched: map[string]bool{},
 	}
 	for range m.opts.Workers {
 		rt.workers = append(rt.workers, m.newWorker(nil))
@@ -89,6 +91,7 @@ func (rt *realtime) run(ctx context.Context, w *watcher) error {
 			cancel(err)
 		}
 	})
+	done.Go(func() { rt.lookLoop(ctx) })
 	for {
 		err := rt.watch(ctx, w)
 		rt.close()
@@ -182,25 +185,33 @@ func (rt *realtime) addDir(dir string) {
 
 // event takes one event.
 func (rt *realtime) event(w *watcher, ev *fileEvent) {
+	if ev.ended {
+		rt.unwatch(ev.path)
+		return
+	}
 	if ev.moved {
 		w.removeTree(ev.path)
 	}
-	now := time.Now()
+	// A late "moved away" may be about the directory that was here before and take the watch of the present one with it: whatever stands
+	// here then has to be walked again.
+	rt.collect(ev.path, ev.place, time.Now())
+}
+
+// collect notes a path to check. appeared says that what stands there may be another thing than before.
+func (rt *realtime) collect(path string, appeared bool, now time.Time) {
 	rt.pmu.Lock()
 	defer rt.pmu.Unlock()
-	p := rt.pending[ev.path]
+	p := rt.pending[path]
 	if p == nil {
 		if len(rt.pending) >= maxPaths {
 			rt.collapse(now)
 			return
 		}
 		p = &pendingPath{first: now}
-		rt.pending[ev.path] = p
+		rt.pending[path] = p
 	}
 	p.last = now
-	// A late "moved away" may be about the directory that was here before and take the watch of the present one with it: whatever stands
-	// here then has to be walked again.
-	p.appeared = p.appeared || ev.place
+	p.appeared = p.appeared || appeared
 	rt.poke()
 }
 
@@ -315,6 +326,9 @@ func (p *pass) appearance(ctx context.Context, d duePath) error {
 	info, err := lstat(d.path)
 	err = belowRoot(m.rootAbove(d.path), d.path, err)
 	isDir := err == nil && info.kind == kindDir
+	if err == nil && info.kind == kindSymlink && m.leadsToDir(d.path) {
+		return p.walkAll(ctx, d.path)
+	}
 	if !isDir && (err == nil || gone(err)) && m.store.hasTree(d.path) { // a known directory that is gone
 		if err := p.lost(ctx, d.path); err != nil {
 			return err
@@ -326,15 +340,29 @@ func (p *pass) appearance(ctx context.Context, d duePath) error {
 	if !isDir || !d.appeared && m.store.dir(d.path) != 0 {
 		return nil
 	}
-	for _, r := range m.roots {
-		if !r.Realtime || !r.enters(d.path) || d.path != r.path && m.ignored(r, d.path) {
+	return p.walkAll(ctx, d.path)
+}
+
+// walkAll walks a directory for every realtime root that enters it.
+func (p *pass) walkAll(ctx context.Context, dir string) error {
+	for _, r := range p.m.roots {
+		if !r.Realtime || !r.enters(dir) || dir != r.path && p.m.ignored(r, dir) {
 			continue
 		}
-		if err := p.walk(ctx, r, d.path); err != nil {
+		if err := p.walk(ctx, r, dir); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// leadsToDir reports whether path is a root that is a symbolic link to a directory: only there a walk follows links.
+func (m *Monitor) leadsToDir(path string) bool {
+	if !slices.ContainsFunc(m.roots, func(r *root) bool { return r.Realtime && r.path == path }) {
+		return false
+	}
+	t, err := stat(path)
+	return err == nil && t.kind == kindDir
 }
 
 // rootAbove finds a root that path lies below.

@@ -122,6 +122,9 @@ func (w *watcher) one(b []byte) bool {
 		}
 	}
 	w.mu.Unlock()
+	if ok && mask&unix.IN_IGNORED != 0 {
+		return w.send(fileEvent{path: dir, ended: true})
+	}
 	name, _, _ := bytes.Cut(b[unix.SizeofInotifyEvent:], []byte{0})
 	if !ok || len(name) == 0 { // of the directory itself: its parent tells
 		return true
