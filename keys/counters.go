@@ -20,7 +20,7 @@ const SenderFile = "sender_counter"
 // CountersOptions says how Counters behave. The zero value is right for an agent.
 type CountersOptions struct {
 	// Manager lets an authentic startup message of an agent set that agent's counter back when it proves that the agent lost its counter.
-	// An agent never lets its manager do that.
+	// An agent lets its manager do that only by Resync.
 	Manager bool
 	// NoVerify accepts every counter, and stores it: internal option remoted.verify_msg_id=0.
 	NoVerify bool
@@ -29,7 +29,7 @@ type CountersOptions struct {
 	FromStored bool
 	// Clock is the time; nil means time.Now.
 	Clock func() time.Time
-	// OnReset, if not nil, is told when a startup message set an agent's counter back. It must not call Counters.
+	// OnReset, if not nil, is told when a peer's counter was set back. It must not call Counters.
 	OnReset func(k *Key, from, to Counter)
 }
 
@@ -148,6 +148,7 @@ func (c *Counters) Accept(k *Key, o Opened) error {
 		r.take(n, o.Tag, startup)
 	case acceptNewLife:
 		c.newLife(k, r, o.Counter)
+		r.spend(o.Tag)
 	case refuse:
 		switch {
 		case c.opt.NoVerify:
@@ -155,10 +156,43 @@ func (c *Counters) Accept(k *Key, o Opened) error {
 		case startup && c.opt.Manager && r.exists && !c.exists(k.ID):
 			r.reset() // the operator deleted the file, to let this agent in
 			r.begin(n)
+		case startup && c.opt.Manager:
+			e := refusal(k, r, o.Counter)
+			e.Answer = r.knock(n, o.Tag)
+			c.markDirty(k, r)
+			return e
+		case c.opt.Manager && r.follows(n):
+			c.newLife(k, r, counterAt(r.knocks.last))
+			r.take(n, o.Tag, false)
 		default:
+			r.knocks = knocks{}
 			return refusal(k, r, o.Counter)
 		}
 	}
+	c.markDirty(k, r)
+	return nil
+}
+
+// managerReach is how far a manager's number may jump while it has not passed the old ones: it counts the messages to all its agents.
+const managerReach = 1 << 20
+
+// Resync sets the counter back to an acknowledgement that Accept refused, because the sender is known to have made it now: it answers a
+// question that could not be answered with a recording (see forward.Forwarder). A copy of an earlier such answer is refused like any number
+// that was seen.
+func (c *Counters) Resync(k *Key, o Opened) error {
+	r := k.replayState()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.loaded {
+		if err := c.load(k, r); err != nil {
+			return err
+		}
+	}
+	if r.known(o.Counter.index(), o.Tag) {
+		return refusal(k, r, o.Counter)
+	}
+	c.newLife(k, r, o.Counter)
+	r.spend(o.Tag)
 	c.markDirty(k, r)
 	return nil
 }
@@ -172,7 +206,7 @@ func (c *Counters) newLife(k *Key, r *replay, to Counter) {
 }
 
 // refusal makes OSSEC's error of a number that was not accepted.
-func refusal(k *Key, r *replay, got Counter) error {
+func refusal(k *Key, r *replay, got Counter) *Error {
 	saved := counterAt(r.w.top)
 	e := &Error{Code: CodeDuplicate, Who: k.Name}
 	if got.Global != saved.Global {
@@ -194,6 +228,9 @@ func (k *Key) replayState() *replay {
 
 // load reads what is stored about a sender.
 func (c *Counters) load(k *Key, r *replay) error {
+	if !c.opt.Manager {
+		r.reach = managerReach
+	}
 	c.mu.Lock()
 	line, known := c.journal.get(k.ID)
 	c.mu.Unlock()

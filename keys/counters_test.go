@@ -259,6 +259,128 @@ func TestStartupsBeforeTheFirstRecordProveNothing(t *testing.T) {
 	p.ok(event(5, 78))
 }
 
+// knock lets an agent whose startup messages prove nothing send three of them; only the third gets an answer.
+func (p *peer) knock(g uint32, l uint16) {
+	p.t.Helper()
+	for i := range uint16(3) {
+		o := startup(g, l+i, rand.Uint64())
+		var e *Error
+		if err := p.c.Accept(p.key, o); !errors.As(err, &e) || e.Answer != (i == 2) {
+			p.t.Errorf("%v: %v, answered: %v", o.Counter, err, e != nil && e.Answer)
+		}
+	}
+}
+
+// TestLockedOutAgentsAreTakenBack has every state in which the number of a startup message proves nothing: OSSEC's programs would refuse the agent
+// until somebody deletes files.
+func TestLockedOutAgentsAreTakenBack(t *testing.T) {
+	for name, before := range map[string]func(p *peer) (top Opened){
+		"counter file of OSSEC": func(p *peer) Opened {
+			if err := os.WriteFile(filepath.Join(p.dir, "001"), []byte("999:9000:"), 0o640); err != nil {
+				p.t.Fatal(err)
+			}
+			return event(999, 9001)
+		},
+		"agent that came from another manager": func(p *peer) Opened { p.ok(startup(70, 1, 1)); return event(70, 2) },
+		"agent with numbers of Vedette":        func(p *peer) Opened { p.ok(startup(1_795_000_000, 1, 1)); return event(1_795_000_000, 2) },
+		"restored, then installed again": func(p *peer) Opened {
+			p.ok(startup(1, 1, 1))
+			p.ok(event(1, 5000))
+			p.ok(startup(1, 500, 2))
+			return event(1, 501)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPeer(t, manager)
+			top := before(p)
+			p.ok(top)
+			p.log = nil
+			p.knock(0, 1)
+			p.ok(event(0, 4))
+			p.ok(event(0, 6))
+			if len(p.log) != 1 || p.log[0] != fmt.Sprintf("001 %v -> 0:3:", top.Counter) {
+				t.Errorf("%v", p.log)
+			}
+			p.refused(event(0, 3), CodeDuplicate)
+			p.refused(top, CodeWrongKey)
+			p.ok(startup(0, 8, rand.Uint64())) // it starts again, still far below its old numbers
+			p.restart(manager, counterKeys)
+			p.ok(startup(0, 9, rand.Uint64()))
+			p.knock(0, 1) // and is installed again
+			p.ok(event(0, 4))
+		})
+	}
+}
+
+// TestKnocksThatWereLostOnTheWay still count, and a copy of one does not.
+func TestKnocksThatWereLostOnTheWay(t *testing.T) {
+	p := newPeer(t, manager)
+	p.ok(startup(70, 1, 1))
+	one := startup(0, 2, 2)
+	for range 5 {
+		p.refused(one, CodeWrongKey)
+	}
+	p.refused(event(0, 3), CodeWrongKey)
+	p.refused(startup(0, 5, 3), CodeWrongKey)
+	p.refused(startup(0, 12, 4), CodeWrongKey)
+	p.refused(startup(0, 13, 5), CodeWrongKey)
+	p.refused(event(0, 22), CodeWrongKey) // too far behind the last
+	p.knock(0, 30)
+	p.ok(event(0, 35))
+}
+
+// TestRecordedKnocksOpenNothing plays back what an agent sent while its manager was down, and what it sent when the manager was up again.
+func TestRecordedKnocksOpenNothing(t *testing.T) {
+	p := newPeer(t, manager)
+	p.ok(startup(0, 1, 1))
+	p.ok(event(0, 2))
+	down := []Opened{startup(0, 3, 3), startup(0, 4, 4), startup(0, 5, 5), startup(0, 6, 6)}
+	back, next := startup(0, 7, 7), event(0, 8)
+	p.ok(back)
+	p.ok(next)
+	p.ok(event(0, 5000))
+	for range 2 {
+		for _, o := range down {
+			p.refused(o, CodeDuplicate)
+		}
+		p.refused(back, CodeDuplicate)
+		p.refused(next, CodeDuplicate)
+		for _, o := range down {
+			p.refused(o, CodeDuplicate)
+		}
+		p.refused(next, CodeDuplicate)
+		p.restart(manager, counterKeys)
+	}
+	if len(p.log) != 0 {
+		t.Errorf("%v", p.log)
+	}
+}
+
+// TestKnocksWorkOnce plays back how an agent was taken back.
+func TestKnocksWorkOnce(t *testing.T) {
+	p := newPeer(t, manager)
+	p.ok(startup(70, 1, 1))
+	recorded := []Opened{startup(0, 1, 11), startup(0, 2, 12), startup(0, 3, 13), event(0, 4)}
+	for i, o := range recorded {
+		if i == 3 {
+			p.ok(o)
+		} else {
+			p.refused(o, CodeWrongKey)
+		}
+	}
+	p.ok(event(0, 900))
+	p.restart(manager, counterKeys)
+	for _, o := range recorded {
+		p.refused(o, CodeDuplicate)
+	}
+	for n := uint64(0); n < 2*maxSpent; n++ { // the memory of such messages is bounded
+		p.refused(startup(0, 1, 100+n), CodeDuplicate)
+	}
+	if n := len(p.key.replay.Load().spent); n != maxSpent {
+		t.Errorf("%d remembered", n)
+	}
+}
+
 func TestOperatorResetsACounterByDeletingTheFile(t *testing.T) {
 	p := newPeer(t, manager)
 	if err := os.WriteFile(filepath.Join(p.dir, "001"), []byte("5:77:"), 0o640); err != nil {

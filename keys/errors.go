@@ -28,6 +28,7 @@ type Error struct {
 	ID     string // CodeInvalidID only: the id that was claimed
 	Known  bool   // CodeInvalidID only: there is such an agent, but it may not have this address
 	Detail string // what exactly was wrong
+	Answer bool   // a startup message that is refused but shall be acknowledged: what the agent says next shows whether it is a recording
 }
 
 // Error gives the message with code and detail, without a source address.

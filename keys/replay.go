@@ -26,8 +26,62 @@ type replay struct {
 	exists bool // its file was there when last looked at
 
 	high  uint64 // highest number of any life; above w.top only while a new life has not passed the old one
+	reach uint64 // how far apart two messages may be while a new life has not passed the old one; 0 = windowSize
 	floor uint64 // startup messages up to here prove nothing: what is known about them was forgotten
 	marks []mark // startup messages seen above floor, ascending by at
+
+	knocks knocks
+	spent  []uint64 // tags of startup messages that knocked or began a life, oldest first
+}
+
+// knocks are startup messages that prove nothing each alone (their numbers lie at or below the floor, or in a gap), with nothing but such messages
+// between them. A sender that waits for its first answer sends those. Whoever plays back a recording has them only from a time when
+// nobody answered, and cannot go on behind them: there the recorded sender knocked on, until a startup message that is marked.
+type knocks struct {
+	last  uint64 // number of the newest
+	count int
+}
+
+const (
+	enoughKnocks = 3  // then the sender gets an answer, and its next message decides
+	knockReach   = 8  // how far apart knocks, and the message behind them, may be: some are lost
+	maxSpent     = 48 // bounds the memory of one sender
+)
+
+// knock notes a refused startup message and reports whether the sender shall be answered, to see how it goes on.
+func (r *replay) knock(n, tag uint64) bool {
+	if r.known(n, tag) {
+		return false
+	}
+	r.spend(tag)
+	k := &r.knocks
+	if k.count == 0 || n <= k.last || n-k.last > knockReach {
+		k.count = 0
+	}
+	k.last = n
+	k.count++
+	return k.count >= enoughKnocks
+}
+
+// known reports whether a startup message is a copy of one that was seen.
+func (r *replay) known(n, tag uint64) bool {
+	return slices.Contains(r.spent, tag) || slices.ContainsFunc(r.marks, func(m mark) bool { return m.at == n && m.tag == tag })
+}
+
+func (r *replay) spend(tag uint64) {
+	if len(r.spent) >= maxSpent {
+		r.spent = slices.Delete(r.spent, 0, len(r.spent)-maxSpent+1)
+	}
+	r.spent = append(r.spent, tag)
+}
+
+// follows reports whether the message numbered n, which is no startup message, is what a sender says that knocked and was answered.
+func (r *replay) follows(n uint64) bool {
+	k := &r.knocks
+	if k.count < enoughKnocks || n <= k.last || n-k.last > knockReach {
+		return false
+	}
+	return !slices.ContainsFunc(r.marks, func(m mark) bool { return m.at > k.last && m.at <= n })
 }
 
 // mark stands for one startup message that was accepted: its number, its content, and the first number of the gap before it.
@@ -62,10 +116,10 @@ func (r *replay) decide(n, tag uint64, startup bool) decision {
 // plausible judges a number above the top while a new life catches up with the old one, whose recorded messages have such numbers too:
 // the sender goes on step by step, or starts again.
 func (r *replay) plausible(n, tag uint64, startup bool) bool {
-	if startup {
-		return n > r.high || r.newLife(n, tag)
+	if startup && r.known(n, tag) {
+		return false
 	}
-	return n < r.w.top+windowSize
+	return n < r.w.top+max(r.reach, windowSize) || startup && (n > r.high || r.newLife(n, tag))
 }
 
 // newLife reports whether a startup message with an old number proves that the sender's counter went back.
@@ -83,6 +137,7 @@ func (r *replay) newLife(n, tag uint64) bool {
 
 // take records an accepted message.
 func (r *replay) take(n, tag uint64, startup bool) {
+	r.knocks = knocks{} // the sender is at work
 	if startup {
 		from := n
 		if n > r.w.top {
@@ -97,6 +152,7 @@ func (r *replay) take(n, tag uint64, startup bool) {
 // begin starts a new life of the counter at n. Startup messages of the new life may have been lost before this one, so numbers up to it
 // prove nothing from now on.
 func (r *replay) begin(n uint64) {
+	r.knocks = knocks{}
 	r.high = max(r.high, r.w.top)
 	r.w.restart(n)
 	r.raiseFloor(n)
@@ -104,7 +160,7 @@ func (r *replay) begin(n uint64) {
 
 // reset forgets everything: the sender has a new key, or the operator said so.
 func (r *replay) reset() {
-	r.w, r.high, r.floor, r.marks = window{}, 0, 0, nil
+	r.w, r.high, r.floor, r.marks, r.knocks, r.spent = window{}, 0, 0, nil, knocks{}, nil
 }
 
 func (r *replay) mark(m mark) {
@@ -140,13 +196,16 @@ func (r *replay) record() string {
 	for _, m := range r.marks {
 		fmt.Fprintf(&b, " %d:%d:%x", m.from, m.at, m.tag)
 	}
+	for _, tag := range r.spent {
+		fmt.Fprintf(&b, " %x", tag)
+	}
 	return b.String()
 }
 
 // restore reads what record wrote.
 func (r *replay) restore(s string) error {
 	f := strings.Fields(s)
-	if len(f) < 2 || len(f) > 2+maxMarks {
+	if len(f) < 2 || len(f) > 2+maxMarks+maxSpent {
 		return fmt.Errorf("%d fields", len(f))
 	}
 	high, err := strconv.ParseUint(f[0], 10, 64)
@@ -158,13 +217,22 @@ func (r *replay) restore(s string) error {
 		return err
 	}
 	var marks []mark
+	var spent []uint64
 	for _, s := range f[2:] {
 		var m mark
+		if !strings.Contains(s, ":") {
+			tag, err := strconv.ParseUint(s, 16, 64)
+			if err != nil {
+				return err
+			}
+			spent = append(spent, tag)
+			continue
+		}
 		if _, err := fmt.Sscanf(s, "%d:%d:%x", &m.from, &m.at, &m.tag); err != nil {
 			return fmt.Errorf("mark %q: %w", s, err)
 		}
 		marks = append(marks, m)
 	}
-	r.high, r.floor, r.marks = high, floor, marks
+	r.high, r.floor, r.marks, r.spent = high, floor, marks, spent
 	return nil
 }

@@ -199,7 +199,9 @@ func (a *App) analysis(recorder *pipeline.Logs) error {
 func (a *App) listeners(ctx context.Context) error {
 	var err error
 	a.counters, err = keys.OpenCounters(filepath.Join(a.o.Root, "queue", "rids"),
-		keys.CountersOptions{Manager: true, NoVerify: !a.internal.Bool("remoted.verify_msg_id")})
+		keys.CountersOptions{Manager: true, NoVerify: !a.internal.Bool("remoted.verify_msg_id"), OnReset: func(k *keys.Key, from, to keys.Counter) {
+			a.remote.Warn("Message counter of agent '%s' (%s) went back from %v to %v: it was restored or installed again.", k.Name, k.ID, from, to)
+		}})
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ type connection struct {
 type inbound struct {
 	from    *connection
 	payload []byte
+	stale   bool // an authentic acknowledgement, but with an old number: a recording, or a manager that lost its counter
 	err     error
 }
 
@@ -87,9 +88,11 @@ func (f *Forwarder) read(c *connection) {
 		packet, err := c.next(r, buf)
 		msg := inbound{from: c, err: err}
 		if err == nil {
-			if msg.payload, err = f.openPacket(packet); err != nil {
+			if msg.payload, msg.stale, err = f.openPacket(packet); err != nil {
 				f.refused(c, err)
-				continue
+				if !msg.stale {
+					continue
+				}
 			}
 		}
 		select {
@@ -117,19 +120,34 @@ func passing(err error) bool {
 	return !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrClosedPipe)
 }
 
-// openPacket checks a packet (spec protocol.md, section 6.2) and returns a copy of its payload.
-func (f *Forwarder) openPacket(packet []byte) ([]byte, error) {
-	if err := f.checkCipher(packet); err != nil {
-		return nil, err
+// openPacket checks a packet (spec protocol.md, section 6.2) and returns a copy of its payload. stale tells that it was refused for its number
+// only, and is an acknowledgement.
+func (f *Forwarder) openPacket(packet []byte) (payload []byte, stale bool, err error) {
+	probe := f.probe.Load()
+	wrong := f.checkCipher(packet)
+	if wrong != nil && !probe {
+		return nil, false, wrong
 	}
 	o, err := f.codec.Open(nil, f.o.Key, packet)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if err := f.o.Counters.Accept(f.o.Key, o); err != nil {
-		return nil, err
+	ack := string(o.Payload) == agentwire.Header+agentwire.Ack
+	if wrong != nil && !ack {
+		return nil, false, wrong
 	}
-	return o.Payload, nil
+	err = f.o.Counters.Accept(f.o.Key, o)
+	switch {
+	case err == nil:
+		return o.Payload, false, nil
+	case wrong == nil:
+		return nil, ack, err
+	}
+	if err := f.o.Counters.Resync(f.o.Key, o); err != nil {
+		return nil, false, err
+	}
+	f.log.Warn("The message counter of the manager went back to %v; it is taken back, as it answers a question that no recording answers.", o.Counter)
+	return o.Payload, false, nil
 }
 
 // checkCipher refuses packets of the cipher that is not configured. OSSEC finds that out at different places, hence the two names.
@@ -161,11 +179,15 @@ func (f *Forwarder) logEvery() time.Duration { return f.o.Timing.LogEvery }
 
 // transmit seals and sends a payload. The packet is valid until the next call.
 func (f *Forwarder) transmit(payload []byte) (packet []byte, n keys.Counter, err error) {
+	return f.transmitWith(f.with, payload)
+}
+
+func (f *Forwarder) transmitWith(with keys.Cipher, payload []byte) (packet []byte, n keys.Counter, err error) {
 	n, err = f.o.Counters.Next()
 	if err != nil {
 		return nil, n, err
 	}
-	f.packet, err = f.codec.Seal(f.packet[:0], f.o.Key, f.with, f.o.Key.Dynamic(), n, payload)
+	f.packet, err = f.codec.Seal(f.packet[:0], f.o.Key, with, f.o.Key.Dynamic(), n, payload)
 	if err != nil {
 		f.log.Text("Incorrect message size: %d", len(payload))
 		f.log.Code(keys.CodeNotEncrypted, "ERROR", "Error creating encrypted message.")

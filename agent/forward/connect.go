@@ -9,6 +9,7 @@ import (
 
 	"github.com/vedette-hids/vedette/event"
 	"github.com/vedette-hids/vedette/internal/agentwire"
+	"github.com/vedette-hids/vedette/keys"
 )
 
 // maxPause bounds the pause between rounds of the start exchange, in units of Timing.Second. OSSEC's grows without end.
@@ -66,6 +67,8 @@ func (f *Forwarder) connect(ctx context.Context) bool {
 // turn to, one whose host says that nobody listens is given up after the second message.
 func (f *Forwarder) exchange(ctx context.Context) bool {
 	f.refusals = 0
+	f.probe.Store(false)
+	defer f.probe.Store(false)
 	f.sendStartup()
 	for n := 1; n <= 6; n++ {
 		if f.await(ctx, time.Duration(n)*f.o.Timing.Second) {
@@ -87,9 +90,23 @@ func (f *Forwarder) turnedAway() bool {
 	return f.refusals > 0 && f.conn != nil && f.conn.tcp || f.refusals == 2 && len(f.o.Client.Servers) > 1
 }
 
+// sendStartup sends the startup message, while an acknowledgement in the other cipher is awaited in that cipher.
 func (f *Forwarder) sendStartup() {
-	if _, _, err := f.transmit([]byte(agentwire.Header + agentwire.Startup)); err != nil {
+	with := f.with
+	if f.probe.Load() {
+		with = keys.AES + keys.Blowfish - with
+	}
+	if _, _, err := f.transmitWith(with, []byte(agentwire.Header+agentwire.Startup)); err != nil {
 		f.log.Debug("Startup message: %v", err)
+	}
+}
+
+// staleAck deals with an acknowledgement that has an old number. A manager of OSSEC that lost its counter sends such, and so does another one of
+// several managers, or whoever plays back a recording. A manager answers in the cipher it is spoken to, so it is spoken to in the one that is
+// never used: in that there are no recordings, but of earlier such questions, which Counters knows.
+func (f *Forwarder) staleAck() {
+	if !f.probe.Swap(true) {
+		f.sendStartup()
 	}
 }
 
@@ -113,7 +130,9 @@ func (f *Forwarder) await(ctx context.Context, d time.Duration) bool {
 			if m.from != f.conn {
 				continue
 			}
-			if m.err != nil {
+			if m.stale {
+				f.staleAck()
+			} else if m.err != nil {
 				if f.refusals++; f.turnedAway() {
 					return false
 				}
@@ -168,6 +187,7 @@ func (f *Forwarder) connected() {
 		f.log.Info("Server responded. Releasing lock.")
 	}
 	f.unlock()
+	f.probe.Store(false)
 	f.session = session{settling: !f.window.empty()}
 	f.lastValid = time.Now()
 	f.lastReceipt = f.lastValid

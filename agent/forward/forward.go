@@ -26,6 +26,7 @@ import (
 type Counters interface {
 	Next() (keys.Counter, error)
 	Accept(key *keys.Key, o keys.Opened) error
+	Resync(key *keys.Key, o keys.Opened) error
 }
 
 // Options of New. Root, Client, Key and Counters are required.
@@ -98,6 +99,7 @@ type Forwarder struct {
 	done     chan struct{} // closed when Run returns
 
 	state atomic.Int32 // State
+	probe atomic.Bool  // the server's acknowledgement is awaited in the cipher that is not configured
 	stats stats
 
 	// owned by the goroutine of Run

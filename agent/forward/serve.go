@@ -373,7 +373,7 @@ func (f *Forwarder) drain() {
 
 // inbound handles what the reader brought; false = the server is lost.
 func (f *Forwarder) inbound(m inbound) bool {
-	if m.from != f.conn {
+	if m.from != f.conn || m.stale {
 		return true
 	}
 	if m.err != nil {

@@ -3,6 +3,7 @@ package listen
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/vedette-hids/vedette/keys"
 )
@@ -28,6 +29,13 @@ func (s *Server) Send(key *keys.Key, payload []byte) error {
 		return fmt.Errorf("sending to agent %s: %w", key.ID, err)
 	}
 	return nil
+}
+
+// answer acknowledges a startup message of which nobody knows yet who sent it; the agent's route stays.
+func (s *Server) answer(key *keys.Key, with keys.Cipher, l link, to netip.AddrPort) {
+	if err := s.seal(key, with, ackPayload, func(packet []byte) error { return l.send(to, packet) }); err != nil {
+		s.stats.unsent.Add(1)
+	}
 }
 
 func (s *Server) seal(key *keys.Key, with keys.Cipher, payload []byte, send func([]byte) error) error {

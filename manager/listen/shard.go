@@ -2,6 +2,7 @@ package listen
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"strings"
 	"sync"
@@ -105,7 +106,7 @@ func (sh *shard) packet(ctx context.Context, b *batch, it *item, packet []byte) 
 		return
 	}
 	if err := s.o.Counters.Accept(it.key, o); err != nil {
-		sh.repeated(it, o, err)
+		sh.repeated(b, it, o, err)
 		return
 	}
 	if text, ok := agentwire.Control(o.Payload); ok {
@@ -137,7 +138,11 @@ func markedCipher(packet []byte) keys.Cipher {
 // packet again: when this process took it before, the receipt was lost and another follows; otherwise nobody can tell (an earlier
 // process may have taken it, or it was lost and the window has moved on), and the agent is asked for the event under a new number. The
 // agent knows which events are unconfirmed, so a played-back packet gains nothing.
-func (sh *shard) repeated(it *item, o keys.Opened, err error) {
+func (sh *shard) repeated(b *batch, it *item, o keys.Opened, err error) {
+	var e *keys.Error
+	if errors.As(err, &e) && e.Answer {
+		sh.s.answer(it.key, o.Cipher, b.link, it.src)
+	}
 	sh.mu.Lock()
 	p := sh.peers[it.key]
 	sh.mu.Unlock()
