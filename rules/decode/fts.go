@@ -158,13 +158,14 @@ func (s *FTSStore) First(ev *event.Event) bool {
 		return false
 	}
 	if ev.Type == event.TypeIDS {
-		if key = s.shorten(key); s.has(key) {
-			return false
-		}
+		key = s.shorten(key)
 		if len(s.recent) == s.opts.ListSize {
 			s.recent = append(s.recent[:0], s.recent[1:]...)
 		}
 		s.recent = append(s.recent, key)
+		if s.has(key) {
+			return false
+		}
 	}
 	s.add(key)
 	if s.opts.Append != nil {

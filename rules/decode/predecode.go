@@ -98,15 +98,18 @@ func deleteControls(s string, from int, keepLayout bool) string {
 	return string(b)
 }
 
-// columns reads single bytes of a text by column. With shift 1 the text is seen as if its second and third byte (an ä in UTF-8) were the
-// single letter a. Columns outside the text are 0.
+// columns reads single bytes of a text by column. With shift 1 the text is seen as if "Ma" stood in place of its first letter and the ä
+// (two bytes in UTF-8) after it. Columns outside the text are 0.
 type columns struct {
 	text  string
 	shift int
 }
 
 func (t columns) at(i int) byte {
-	if t.shift != 0 && i > 1 {
+	if t.shift != 0 {
+		if i < 2 {
+			return "Ma"[i]
+		}
 		i++
 	}
 	if i >= len(t.text) {
