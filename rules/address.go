@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -19,19 +20,19 @@ func parseAddrTest(s string) (addrTest, error) {
 	host, bitsText, hasBits := strings.Cut(rest, "/")
 	addr, ok := parseAddr(host)
 	if !ok {
-		return t, fmt.Errorf("invalid address %q", s)
+		return t, errors.New("neither an address, nor an address with the length of its prefix, nor any")
 	}
 	bits := addr.BitLen()
 	if hasBits {
 		if len(bitsText) > 3 {
-			return t, fmt.Errorf("invalid prefix length %q", bitsText)
+			return t, fmt.Errorf("prefix length %q is not of at most three digits", bitsText)
 		}
 		bits, _ = strconv.Atoi(leadingDigits(bitsText))
 		if addr.Is4In6() && bits >= 96 && bits <= 128 {
 			addr, bits = addr.Unmap(), bits-96
 		}
 		if bits > addr.BitLen() {
-			return t, fmt.Errorf("invalid prefix length %q", bitsText)
+			return t, fmt.Errorf("prefix length %q is more than %d", bitsText, addr.BitLen())
 		}
 	} else if addr.Is4In6() {
 		addr = addr.Unmap()

@@ -49,6 +49,17 @@ const (
 var subjectNames = [numSubjects]string{"match", "regex", "program_name", "id", "url", "srcport", "dstport", "user", "status",
 	"extra_data", "hostname", "srcgeoip", "dstgeoip"}
 
+// element is the name of the element that a condition is written with.
+func (s subject) element(pcre bool) string {
+	switch {
+	case !pcre:
+		return subjectNames[s]
+	case s == subRegex:
+		return "pcre2"
+	}
+	return subjectNames[s] + "_pcre2"
+}
+
 // conditions are the tests of a rule on the event alone: no memory, no order.
 type conditions struct {
 	decodedAs string

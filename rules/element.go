@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -42,8 +43,17 @@ type reader struct {
 
 // fail reports an error of the rule. The hint names rule and element.
 func (r *reader) fail(at *xmlconf.Node, code int, format string, args ...any) {
+	r.failWhy(at, "", code, format, args...)
+}
+
+// failWhy is fail with the reason, for messages of OSSEC's that only say what is wrong.
+func (r *reader) failWhy(at *xmlconf.Node, why string, code int, format string, args ...any) {
 	r.def.ok = false
-	r.l.report(config.Problem{Pos: r.l.pos(at), Code: code, Text: fmt.Sprintf(format, args...), Hint: r.where(at)})
+	hint := r.where(at)
+	if why != "" {
+		hint = strings.TrimSuffix(hint, ")") + ": " + why + ")"
+	}
+	r.l.report(config.Problem{Pos: r.l.pos(at), Code: code, Text: fmt.Sprintf(format, args...), Hint: hint})
 }
 
 // doubt reports something that OSSEC takes but that is most likely a mistake: an error, or a warning where OSSEC is to be followed.
@@ -61,7 +71,10 @@ func (r *reader) note(at *xmlconf.Node, format string, args ...any) {
 }
 
 func (r *reader) where(at *xmlconf.Node) string {
-	if at == r.node {
+	switch {
+	case at == r.node && r.def.ID < 0:
+		return "(rule without id)"
+	case at == r.node:
 		return fmt.Sprintf("(rule %d)", r.def.ID)
 	}
 	return fmt.Sprintf("(rule %d, <%s>)", r.def.ID, at.Name)
@@ -99,20 +112,13 @@ var textElements = func() map[string]struct {
 		sub  subject
 		pcre bool
 	}{}
-	for s, name := range subjectNames {
-		m[name] = struct {
-			sub  subject
-			pcre bool
-		}{subject(s), false}
-		if subject(s) == subRegex {
-			name = "pcre2"
-		} else {
-			name += "_pcre2"
+	for s := range numSubjects {
+		for _, pcre := range []bool{false, true} {
+			m[s.element(pcre)] = struct {
+				sub  subject
+				pcre bool
+			}{s, pcre}
 		}
-		m[name] = struct {
-			sub  subject
-			pcre bool
-		}{subject(s), true}
 	}
 	return m
 }()
@@ -283,7 +289,7 @@ func categoryNumber(t event.DecoderType) int {
 func (r *reader) category(n *xmlconf.Node) {
 	c, ok := categories[n.Text]
 	if !ok {
-		r.fail(n, 1273, "ERROR: Invalid category '%s' chosen.", n.Text)
+		r.failWhy(n, "there are firewall, ids, syslog, web-log, squid, windows and ossec", 1273, "ERROR: Invalid category '%s' chosen.", n.Text)
 		return
 	}
 	r.def.Category = c
@@ -292,7 +298,7 @@ func (r *reader) category(n *xmlconf.Node) {
 func (r *reader) address(n *xmlconf.Node, to *[]addrTest) {
 	t, err := parseAddrTest(n.Text)
 	if err != nil {
-		r.fail(n, 1237, "ERROR: Invalid ip address: '%s'.", n.Text)
+		r.failWhy(n, err.Error(), 1237, "ERROR: Invalid ip address: '%s'.", n.Text)
 		return
 	}
 	*to = append(*to, t)
@@ -330,7 +336,7 @@ func (r *reader) time(n *xmlconf.Node) {
 	}
 	if fault != nil {
 		if !fault.silent {
-			r.fail(n, 1240, "ERROR: Invalid time format: '%s'.", fault.rest)
+			r.failWhy(n, "a range is written 9:00 - 17:30 or 6 pm - 8:30 am", 1240, "ERROR: Invalid time format: '%s'.", fault.rest)
 		}
 		r.fail(n, 1274, "ERROR: Invalid configuration. Element 'time': %s.", n.Text)
 		return
@@ -344,7 +350,7 @@ func (r *reader) time(n *xmlconf.Node) {
 func (r *reader) weekday(n *xmlconf.Node) {
 	w, fault := parseWeekday(n.Text, !r.l.opts.OssecExact)
 	if fault != nil {
-		r.fail(n, 1241, "ERROR: Invalid day format: '%s'.", fault.rest)
+		r.failWhy(n, "days are monday or mon to sunday or sun, weekdays, weekends", 1241, "ERROR: Invalid day format: '%s'.", fault.rest)
 		r.fail(n, 1274, "ERROR: Invalid configuration. Element 'weekday': %s.", n.Text)
 		return
 	}
@@ -480,7 +486,24 @@ func (r *reader) listElement(n *xmlconf.Node) {
 	r.fail(n, 1274, "ERROR: Invalid configuration. Element 'list': %s.", n.Text)
 }
 
+// child is the first element of the rule that has one of the names; the rule itself when there is none.
+func (r *reader) child(name string) *xmlconf.Node {
+	for _, c := range r.node.Children {
+		if strings.EqualFold(c.Name, name) {
+			return c
+		}
+	}
+	return r.node
+}
+
 // badPattern reports a pattern that does not compile.
 func (r *reader) badPattern(n *xmlconf.Node, p string, err error) {
-	r.fail(n, 1450, "ERROR: Syntax error on regex: '%s': %d.", p, patternCode(err))
+	why := err.Error()
+	if pe := (*pattern.Error)(nil); errors.As(err, &pe) {
+		why = pe.Reason
+		if pe.Offset >= 0 {
+			why += fmt.Sprintf(", at byte %d", pe.Offset)
+		}
+	}
+	r.failWhy(n, why, 1450, "ERROR: Syntax error on regex: '%s': %d.", p, patternCode(err))
 }

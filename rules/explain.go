@@ -32,6 +32,7 @@ type Condition struct {
 	Missing bool   // the event does not have the value at all
 	Holds   bool
 	Detail  string // for conditions with a memory: how far they are, or why they were not asked
+	onLog   bool   // Have is the log
 }
 
 // Explain tells which rules are tried for an event and why each of them does or does not match. It changes nothing: searches are not
@@ -158,14 +159,8 @@ func (t *test) describe(r *Rule, p *Prepared) Condition {
 	switch t.kind {
 	case testText, testNever:
 		v, ok := t.subject.value(ev)
-		name := subjectNames[t.subject]
-		if r.conds.text[t.subject].plain == nil {
-			name += "_pcre2"
-			if t.subject == subRegex {
-				name = "pcre2"
-			}
-		}
-		return Condition{Element: name, Want: t.m.String(), Have: v, Missing: !ok}
+		name := t.subject.element(r.conds.text[t.subject].plain == nil)
+		return Condition{Element: name, Want: t.m.String(), Have: v, Missing: !ok, onLog: t.subject == subLog || t.subject == subRegex}
 	case testAction:
 		return field("action", *r.conds.action, event.Action)
 	case testField:
@@ -207,6 +202,8 @@ func (w *explainer) correlation(r *Rule) Condition {
 			return c
 		}
 		c.Want = fmt.Sprint(r.search.target.ID)
+	case searchGroup:
+		c.Want = r.search.group
 	case searchRegex:
 		if r.search.regex != nil {
 			c.Want = r.search.regex.String()
@@ -221,7 +218,7 @@ func (w *explainer) correlation(r *Rule) Condition {
 	return c
 }
 
-// String gives the explanation as an indented text, a line per rule and failing condition.
+// String gives the explanation as an indented text, a line per rule and failing condition. The log itself is not repeated in it.
 func (x *Explanation) String() string {
 	var b strings.Builder
 	if x.Reason != NotDropped {
@@ -239,12 +236,15 @@ func (x *Explanation) String() string {
 }
 
 func (e *Explained) write(b *strings.Builder, depth int) {
-	indent := strings.Repeat("  ", depth)
-	verdict := "matches"
+	verdict := "matches: " + e.Rule.Description
 	if !e.Matched {
-		verdict = "does not match: " + e.Tests[len(e.Tests)-1].String()
+		c := e.Tests[len(e.Tests)-1]
+		if c.onLog {
+			c.Have = ""
+		}
+		verdict = "does not match: " + c.String()
 	}
-	fmt.Fprintf(b, "%s%d %s\n", indent, e.Rule.ID, verdict)
+	fmt.Fprintf(b, "%s%d (level %d) %s\n", strings.Repeat("  ", depth), e.Rule.ID, e.Rule.Level, verdict)
 	for _, c := range e.Tried {
 		c.write(b, depth+1)
 	}

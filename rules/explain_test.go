@@ -50,14 +50,14 @@ func TestExplainSaysHowFarACorrelationIs(t *testing.T) {
 	}
 	e.prepare("Nov 23 10:00:00 host kv[1]: alpha 3 src=1.1.1.1", at)
 	text := e.state.Explain(&e.p, at).String()
-	for _, want := range []string{"101 does not match", "2 of 3 earlier events within 60 seconds", "final rule: 100"} {
+	for _, want := range []string{"101 (level 8) does not match: <if_matched_sid> \"100\"", "2 of 3 earlier events within 60 seconds", "final rule: 100"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
 	}
 	e.prepare("Nov 23 10:00:00 host kv[1]: other", at)
 	text = e.state.Explain(&e.p, at).String()
-	if want := `102 does not match: <pcre2> "^never", the event has "other"`; !strings.Contains(text, want) {
+	if want := "102 (level 2) does not match: <pcre2> \"^never\"\n"; !strings.Contains(text, want) {
 		t.Errorf("no %q in\n%s", want, text)
 	}
 }

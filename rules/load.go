@@ -45,15 +45,16 @@ func Load(src Sources, opts Options) (*Ruleset, config.Problems) {
 
 // loader holds the state of a load.
 type loader struct {
-	opts    Options
-	rs      *Ruleset
-	file0   string // file being read
-	roots   []*place
-	places  int
-	byID    map[int]*Rule // loaded rules; of equal root ids the first
-	broken  map[int]bool  // ids of rules that could not be loaded
-	partial bool          // a file or a rule of unknown id could not be read
-	probs   config.Problems
+	opts     Options
+	rs       *Ruleset
+	file0    string // file being read
+	roots    []*place
+	places   int
+	byID     map[int]*Rule // loaded rules; of equal root ids the first
+	broken   map[int]bool  // ids of rules that could not be loaded
+	partial  bool          // a file or a group could not be read
+	nameless bool          // a rule of unknown id could not be read
+	probs    config.Problems
 }
 
 func (l *loader) pos(n *xmlconf.Node) config.Position {
@@ -135,7 +136,8 @@ func (l *loader) group(g *xmlconf.Node) {
 	}
 	for i, n := range g.Children {
 		if !strings.EqualFold(n.Name, "rule") {
-			bad(n, "Invalid configuration. '%s' is not a valid element.", n.Name)
+			l.nameless = true
+			l.report(config.Problem{Pos: l.pos(n), Text: fmt.Sprintf("Invalid configuration. '%s' is not a valid element.", n.Name)})
 			continue
 		}
 		l.rule(g.Attrs[0].Value, n, i)
@@ -146,7 +148,7 @@ func (l *loader) group(g *xmlconf.Node) {
 func (l *loader) rule(group string, n *xmlconf.Node, index int) {
 	def := l.read(group, n, index)
 	if def == nil {
-		l.partial = true
+		l.nameless = true
 		return
 	}
 	old := l.byID[def.ID]

@@ -124,6 +124,49 @@ func TestLoadReportsAllProblemsAtOnce(t *testing.T) {
 	}
 }
 
+// TestLoadErrorsNamePlaceAndReason loads a file with a mistake on each line: all are reported at once, each with its line, rule, element
+// and reason.
+func TestLoadErrorsNamePlaceAndReason(t *testing.T) {
+	mistakes := []struct{ xml, want string }{
+		{`<rule id="100001" level="x"><match>a</match></rule>`, "Invalid level: x. Must be integer (rule 100001)"},
+		{`<rule id="100002" level="3"><nosuch>a</nosuch></rule>`, "Invalid option 'nosuch' for rule '100002'. (rule 100002, <nosuch>)"},
+		{`<rule id="100003" level="3"><if_sid>99999</if_sid></rule>`, "Signature ID '99999' not found. Invalid 'if_sid'. (rule 100003)"},
+		{`<rule id="100004" level="3"><regex>a\q</regex></rule>`, `(1450): ERROR: Syntax error on regex: 'a\q': 6. (rule 100004, <regex>: unknown escape '\q', at byte 1)`},
+		{`<rule id="100005" level="3"><srcip>10.0.0.0/33</srcip></rule>`, `(1237): ERROR: Invalid ip address: '10.0.0.0/33'. (rule 100005, <srcip>: prefix length "33" is more than 32)`},
+		{`<rule id="100006" level="3"><time>25:00 - 3</time></rule>`, "(1274): ERROR: Invalid configuration. Element 'time': 25:00 - 3. (rule 100006, <time>)"},
+		{`<rule id="100007" level="3" frequency="3"><match>x</match></rule>`, "Missing if_matched on rule '100007'. (rule 100007)"},
+		{`<rule id="100008" level="3"><decoded_as>nope</decoded_as></rule>`, "Invalid decoder name: 'nope'. (rule 100008, <decoded_as>)"},
+		{`<rule id="100009" level="3"><category>mail</category></rule>`, "(1273): ERROR: Invalid category 'mail' chosen. (rule 100009, <category>: there are firewall"},
+		{`<rule level="3"><match>x</match></rule>`, "No rule id or level specified for rule '10'. (rule without id)"},
+		{`<rule id="100011" level="3"><if_group>none</if_group></rule>`, "Group 'none' not found. Invalid 'if_group'. (rule 100011) Perhaps it is one of the rules above"},
+		{`<rule id="100012" level="3"><id_pcre2>(?R)</id_pcre2></rule>`, "'(?R)': 6. (rule 100012, <id_pcre2>: "},
+		{`<rule id="100013" level="3"><options>no_full_log</options></rule>`, "(1235): ERROR: Invalid value for element 'options': no_full_log. (rule 100013, <options>)"},
+		{`<rule id="100014" level="3"><weekday>someday</weekday></rule>`, "(1241): ERROR: Invalid day format: 'someday'. (rule 100014, <weekday>: days are monday"},
+		{`<rule id="100015" level="3"><list field="x">rules/lists/y</list></rule>`, `List match field="x" is not valid. (rule 100015, <list>)`},
+		{`<rule id="100016" level="3" overwrite="yes"><match>x</match></rule>`, "Overwrite rule '100016' not found. (rule 100016)"},
+		{`<rule id="100017" level="3"><if_matched_regex>(</if_matched_regex></rule>`, "'(': 6. (rule 100017, <if_matched_regex>: "},
+		{`<rul id="100018" level="3"><match>x</match></rul>`, "'rul' is not a valid element."},
+	}
+	text := `<group name="a,"><rule id="1" level="0"><category>syslog</category></rule>`
+	for _, m := range mistakes {
+		text += "\n" + m.xml
+	}
+	text += "</group>"
+	_, probs := Load(Sources{Decoders: vectorDecoders(t), Rules: []File{{Name: "rules/t.xml", Data: []byte(text)}}}, DefaultOptions())
+	for i, m := range mistakes {
+		found := false
+		for _, p := range probs {
+			found = found || p.Pos.Line == i+2 && strings.Contains(p.Error(), m.want)
+		}
+		if !found {
+			t.Errorf("line %d has no problem %q", i+2, m.want)
+		}
+	}
+	if t.Failed() {
+		t.Log(probs.Err())
+	}
+}
+
 func TestLoadBoundsTheTree(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(`<group name="g,"><rule id="1" level="0"><category>syslog</category></rule>`)

@@ -104,12 +104,12 @@ func (r *reader) compile() {
 	d := r.def
 	for s := subject(0); s < numSubjects; s++ {
 		if d.plain[s] != nil {
-			d.conds.text[s].plain = r.pattern(*d.plain[s], s == subRegex, false)
+			d.conds.text[s].plain = r.pattern(s, *d.plain[s], false)
 		}
 		// Where both forms are present the ignored one is not compiled, but for three elements where it sleeps.
 		sleeps := s == subRegex || s == subID || s == subSrcPort
 		if d.pcre[s] != nil && (d.plain[s] == nil || sleeps) {
-			d.conds.text[s].pcre = r.pattern(*d.pcre[s], false, true)
+			d.conds.text[s].pcre = r.pattern(s, *d.pcre[s], true)
 		}
 		if d.plain[s] != nil || d.pcre[s] != nil {
 			d.flags |= classOf(s)
@@ -118,7 +118,7 @@ func (r *reader) compile() {
 	d.conds.action = d.action
 	if d.matchedRe != nil {
 		if re, err := pattern.CompileRegex(*d.matchedRe); err != nil {
-			r.badPattern(r.node, *d.matchedRe, err)
+			r.badPattern(r.child("if_matched_regex"), *d.matchedRe, err)
 		} else {
 			d.search.regex = re
 		}
@@ -126,19 +126,19 @@ func (r *reader) compile() {
 }
 
 // pattern compiles one condition; nil when it has an error, which is reported.
-func (r *reader) pattern(text string, regex, pcre bool) matcher {
+func (r *reader) pattern(s subject, text string, pcre bool) matcher {
 	var m matcher
 	var err error
 	switch {
 	case pcre:
 		m, err = pattern.CompilePCRE2(text)
-	case regex:
+	case s == subRegex:
 		m, err = pattern.CompileRegex(text)
 	default:
 		m, err = pattern.CompileMatch(text)
 	}
 	if err != nil {
-		r.badPattern(r.node, text, err)
+		r.badPattern(r.child(s.element(pcre)), text, err)
 		return nil
 	}
 	return m
@@ -176,7 +176,7 @@ func (r *reader) finish() {
 	case d.matchedSID >= 0:
 		d.search.kind = searchSID
 	case d.matchedGrp != nil:
-		d.search.kind = searchGroup
+		d.search.kind, d.search.group = searchGroup, *d.matchedGrp
 	default:
 		d.search.kind = searchRegex
 	}

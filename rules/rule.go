@@ -69,6 +69,7 @@ type search struct {
 	kind   searchKind
 	target *Rule          // searchSID: the counted rule, nil = there is none ("No sid search.")
 	regex  *pattern.Regex // searchRegex: nil = every event of the same decoder type
+	group  string         // searchGroup: the text of if_matched_group
 }
 
 // checks are the correlation modifiers.

@@ -163,13 +163,16 @@ func (l *loader) attachToRoot(def *definition) bool {
 	return false
 }
 
-// failParent reports a missing parent, unless a file or a rule could not be read and may be the one that is missing.
+// failParent reports a missing parent, unless a file or a group could not be read and may hold it.
 func (l *loader) failParent(def *definition, format string, args ...any) {
 	if l.partial {
 		def.ok = false
 		return
 	}
 	l.failRule(def, format, args...)
+	if l.nameless {
+		l.probs[len(l.probs)-1].Hint += " Perhaps it is one of the rules above whose id could not be read."
+	}
 }
 
 func (l *loader) failRule(def *definition, format string, args ...any) {

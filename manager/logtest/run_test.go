@@ -210,7 +210,7 @@ func TestExplainNamesTheConditionThatFails(t *testing.T) {
 		t.Error(stderr)
 	}
 	_, _, stderr = run(root, []string{"--explain"}, denied)
-	if !strings.Contains(stderr, "**Rule explanation:\n    1 matches\n      100100 matches\n") {
+	if !strings.Contains(stderr, "**Rule explanation:\n    1 (level 0) matches: all logs\n      100100 (level 0) matches: appd\n") {
 		t.Error(stderr)
 	}
 	if code, _, stderr := run(root, []string{"--explain=x"}, ""); code != 1 || !strings.Contains(stderr, `"x" is not a rule id`) {
