@@ -251,13 +251,16 @@ func TestFilesOfADirectoryThatDoesNotExistYet(t *testing.T) {
 func TestDatedNameAcrossARestart(t *testing.T) {
 	d := newDesk(t, "syslog", "app-%Y%m%d.log")
 	d.now = time.Date(2026, 11, 24, 23, 0, 0, 0, time.UTC)
-	put(t, d.path("app-20261124.log"), "old\n")
+	write := func(name, text string) { // the collector knows the days that passed from the times of files
+		put(t, d.path(name), text)
+		d.ok(os.Chtimes(d.path(name), d.now, d.now))
+	}
+	write("app-20261124.log", "old\n")
 	d.start()
-	put(t, d.path("app-20261124.log"), "first\n")
+	write("app-20261124.log", "first\n")
 	d.expect("first")
 	d.stop()
-	put(t, d.path("app-20261124.log"), "rest of the day\n")
-	d.ok(os.Chtimes(d.path("app-20261124.log"), d.now, d.now))
+	write("app-20261124.log", "rest of the day\n")
 	put(t, d.path("app-20261125.log"), "a day in between\n")
 	put(t, d.path("app-20261126.log"), "today\n")
 	d.now = time.Date(2026, 11, 26, 1, 0, 0, 0, time.UTC)

@@ -144,12 +144,13 @@ func (s *Sink) write(ctx context.Context, msg []byte) error {
 			return err
 		}
 	}
-	stop := context.AfterFunc(ctx, func() { s.conn.SetWriteDeadline(time.Now()) })
+	conn := s.conn // the function below may run after the sink was closed
+	stop := context.AfterFunc(ctx, func() { conn.SetWriteDeadline(time.Now()) })
 	defer stop()
-	if err := s.conn.SetWriteDeadline(time.Now().Add(dialTimeout)); err != nil {
+	if err := conn.SetWriteDeadline(time.Now().Add(dialTimeout)); err != nil {
 		return err
 	}
-	_, err := s.conn.Write(msg)
+	_, err := conn.Write(msg)
 	return err
 }
 
