@@ -48,16 +48,6 @@ type Options struct {
 	Now       func() time.Time
 }
 
-// batchSize is how many events travel together at most: large enough to make hand-over cheap, small enough to keep the delay low.
-const batchSize = 256
-
-// batch is a number of events on their way, and the signal that all of them are prepared.
-type batch struct {
-	events   []*event.Event
-	prepared []rules.Prepared
-	done     chan struct{}
-}
-
 // Counters of a Pipeline, which only grow.
 type Counters struct {
 	Received, Alerts, Dropped, Invalid uint64
@@ -67,8 +57,7 @@ type Counters struct {
 type Pipeline struct {
 	o       Options
 	ruleset atomic.Pointer[rules.Ruleset]
-	in      chan *event.Event
-	free    sync.Pool
+	in      *intake
 	swap    chan *rules.Ruleset
 	ended   chan struct{}
 
@@ -86,11 +75,8 @@ func New(o Options) *Pipeline {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	p := &Pipeline{o: o, in: make(chan *event.Event, o.Queue), swap: make(chan *rules.Ruleset), ended: make(chan struct{})}
+	p := &Pipeline{o: o, in: newIntake(o.Queue, 4*o.Workers), swap: make(chan *rules.Ruleset), ended: make(chan struct{})}
 	p.ruleset.Store(o.Ruleset)
-	p.free.New = func() any {
-		return &batch{events: make([]*event.Event, 0, batchSize), prepared: make([]rules.Prepared, batchSize)}
-	}
 	return p
 }
 
@@ -98,21 +84,7 @@ func New(o Options) *Pipeline {
 var ErrClosed = errors.New("pipeline is closed")
 
 // Submit hands an event in; it waits while the queue is full.
-func (p *Pipeline) Submit(ctx context.Context, ev *event.Event) error {
-	select {
-	case p.in <- ev:
-		return nil
-	default:
-	}
-	select {
-	case p.in <- ev:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-p.ended:
-		return ErrClosed
-	}
-}
+func (p *Pipeline) Submit(ctx context.Context, ev *event.Event) error { return p.in.put(ctx, ev) }
 
 // Swap changes the ruleset while events flow; correlation state goes on. It returns when the ordered stage uses the new one.
 func (p *Pipeline) Swap(ctx context.Context, rs *rules.Ruleset) error {
@@ -133,59 +105,26 @@ func (p *Pipeline) Counters() Counters {
 }
 
 // Waiting is the number of events that wait to be analysed.
-func (p *Pipeline) Waiting() int { return len(p.in) }
+func (p *Pipeline) Waiting() int { return p.in.length() }
 
 // Run analyses until ctx ends; then it analyses what was submitted before and returns.
 func (p *Pipeline) Run(ctx context.Context) error {
 	defer close(p.ended)
-	// Unbuffered: while no worker is free events gather, and the next batch is large.
-	work := make(chan *batch)
-	order := make(chan *batch, 4*p.o.Workers)
+	stop := context.AfterFunc(ctx, p.in.end)
+	defer stop()
 	var wg sync.WaitGroup
 	for range p.o.Workers {
-		wg.Go(func() { p.prepare(work) })
+		wg.Go(p.prepare)
 	}
-	wg.Go(func() { p.dispatch(ctx, work, order) })
-	p.stage(order)
+	p.stage()
 	wg.Wait()
 	return nil
 }
 
-// dispatch makes batches of what is there and gives each to the workers and, in order, to the stage.
-func (p *Pipeline) dispatch(ctx context.Context, work, order chan<- *batch) {
-	defer close(work)
-	defer close(order)
-	for {
-		var first *event.Event
-		select {
-		case first = <-p.in:
-		case <-ctx.Done():
-			select {
-			case first = <-p.in:
-			default:
-				return
-			}
-		}
-		b := p.free.Get().(*batch)
-		b.done = make(chan struct{})
-		b.events = append(b.events[:0], first)
-	fill:
-		for len(b.events) < batchSize {
-			select {
-			case ev := <-p.in:
-				b.events = append(b.events, ev)
-			default:
-				break fill
-			}
-		}
-		work <- b
-		order <- b
-	}
-}
-
-func (p *Pipeline) prepare(work <-chan *batch) {
+// prepare is a worker.
+func (p *Pipeline) prepare() {
 	var sc rules.Scratch
-	for b := range work {
+	for b := p.in.take(); b != nil; b = p.in.take() {
 		rs := p.ruleset.Load()
 		for i, ev := range b.events {
 			if parallel(ev.Kind) {
@@ -202,13 +141,13 @@ func parallel(k event.Kind) bool {
 }
 
 // stage is the ordered part.
-func (p *Pipeline) stage(order <-chan *batch) {
+func (p *Pipeline) stage() {
 	s := stage{p: p}
 	idle := time.NewTicker(time.Second)
 	defer idle.Stop()
 	for {
 		select {
-		case b, ok := <-order:
+		case b, ok := <-p.in.order:
 			if !ok {
 				p.o.Recorder.Idle(p.o.Now())
 				return
@@ -217,9 +156,8 @@ func (p *Pipeline) stage(order <-chan *batch) {
 			for i, ev := range b.events {
 				s.process(ev, &b.prepared[i])
 			}
-			clear(b.events)
-			p.free.Put(b)
-			if len(order) == 0 {
+			p.in.back(b)
+			if len(p.in.order) == 0 {
 				p.o.Recorder.Idle(p.o.Now())
 			}
 		case rs := <-p.swap:
