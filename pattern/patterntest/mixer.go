@@ -39,7 +39,7 @@ func (m *Mixer) Next() string {
 		line = m.chain()
 	}
 	for m.Rnd.IntN(3) == 0 {
-		line = m.damage(line)
+		line = m.Damage(line)
 	}
 	return line
 }
@@ -132,8 +132,8 @@ func (m *Mixer) splice(a, b string) string {
 var oddities = []string{"\xff", "\xe9", "\xc3\xa9", "\u017f", "\u212a", "\x00", "\t", "\x7f", "K", "|", "$", "^", "  ", ":", ";", "[", "]", "(", ")", "0", "-1", "65536",
 	"127.0.0.1", "::ffff:10.0.0.1", "root", "%", "\\", "\"", "'", ",", "=", "?", "\xf0\x9f\x98\x80", "\xed\xa0\x80"}
 
-// damage changes a line a little.
-func (m *Mixer) damage(s string) string {
+// Damage changes a line a little.
+func (m *Mixer) Damage(s string) string {
 	if s == "" {
 		return oddities[m.Rnd.IntN(len(oddities))]
 	}
