@@ -65,11 +65,6 @@ func (r *reader) doubt(at *xmlconf.Node, code int, format string, args ...any) {
 	r.l.report(config.Problem{Pos: r.l.pos(at), Code: code, Text: fmt.Sprintf(format, args...), Hint: r.where(at), Warning: true})
 }
 
-// note keeps a remark on a construct that does not do what it seems to do.
-func (r *reader) note(at *xmlconf.Node, format string, args ...any) {
-	r.def.notes = append(r.def.notes, config.Problem{Pos: r.l.pos(at), Text: fmt.Sprintf(format, args...), Hint: r.where(at), Warning: true})
-}
-
 func (r *reader) where(at *xmlconf.Node) string {
 	switch {
 	case at == r.node && r.def.ID < 0:
@@ -145,7 +140,7 @@ func (r *reader) element(n *xmlconf.Node) {
 		return
 	}
 	if t, ok := textElements[name]; ok {
-		r.noteText(n, t.sub, t.pcre)
+		r.noteText(n, t.sub)
 		if t.pcre {
 			r.join(n, &r.def.pcre[t.sub])
 		} else {
@@ -189,18 +184,6 @@ func (r *reader) element(n *xmlconf.Node) {
 	}
 }
 
-// noteText remarks on text conditions that do not mean what they seem to mean.
-func (r *reader) noteText(n *xmlconf.Node, sub subject, pcre bool) {
-	switch {
-	case sub == subSrcGeo || sub == subDstGeo:
-		r.note(n, "There is no GeoIP data: the condition never holds.")
-	case !pcre && sub != subRegex && strings.HasPrefix(n.Text, "!"):
-		r.note(n, "There is no negation here: '!' is an ordinary character.")
-	case strings.Contains(n.Text, "\n"):
-		r.note(n, "The text holds a line break, which no log has.")
-	}
-}
-
 func (r *reader) otherElement(name string, n *xmlconf.Node) {
 	switch name {
 	case "decoded_as":
@@ -225,6 +208,7 @@ func (r *reader) otherElement(name string, n *xmlconf.Node) {
 	case "list":
 		r.list(n)
 	case "group":
+		r.noteGroups(n)
 		r.def.Groups += n.Text
 	case "description":
 		t := strings.Replace(n.Text, "\n", " ", 1)
@@ -321,6 +305,9 @@ func (r *reader) field(n *xmlconf.Node) {
 	if f := strings.ToLower(n.Attrs[0].Value); standardFields[f] {
 		r.note(n, "'%s' is a standard field: <field> sees only the other names of a decoder's <order>, so it never holds.", f)
 	}
+	if odd := surprisingRegex(n.Text); odd != "" {
+		r.note(n, "%s", odd)
+	}
 	r.def.conds.fields = append(r.def.conds.fields, fieldTest{n.Attrs[0].Value, re})
 }
 
@@ -340,6 +327,9 @@ func (r *reader) time(n *xmlconf.Node) {
 		}
 		r.fail(n, 1274, "ERROR: Invalid configuration. Element 'time': %s.", n.Text)
 		return
+	}
+	if low := strings.ToLower(n.Text); strings.Contains(low, "12 am") || strings.Contains(low, "12am") || strings.Contains(low, "12:00 am") || strings.Contains(low, "12:00am") {
+		r.note(n, "12 am is noon here; midnight is 0:00.")
 	}
 	if t.from > t.to && t.negate {
 		r.note(n, "A range over midnight loses its '!'.")
@@ -386,6 +376,8 @@ func (r *reader) info(n *xmlconf.Node) {
 func (r *reader) addInfo(i Info) {
 	if len(r.def.Infos) < maxInfos {
 		r.def.Infos = append(r.def.Infos, i)
+	} else {
+		r.note(r.node, "Only %d <info> and <cve> are kept.", maxInfos)
 	}
 }
 

@@ -2,19 +2,24 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"sort"
+	"strings"
 
 	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/rules/decode"
 )
 
 // Lint reports what loads but is most likely not what its author meant: rules that can never match or never be reached, and constructs
 // that OSSEC understands in a surprising way (spec rules.md, section 18). All problems are warnings, in order of file and line.
 func (rs *Ruleset) Lint() config.Problems {
-	l := &linter{rs: rs}
+	l := &linter{rs: rs, facts: rs.decoders.Facts()}
 	for _, r := range rs.rules {
 		l.out = append(l.out, r.notes...)
 		l.rule(r)
 	}
+	l.unreachable()
 	l.siblings(0, rs.roots)
 	for i := range rs.nodes {
 		n := &rs.nodes[i]
@@ -35,6 +40,7 @@ func (rs *Ruleset) Lint() config.Problems {
 
 type linter struct {
 	rs    *Ruleset
+	facts map[string]*decode.Facts
 	out   config.Problems
 	done  map[*Rule]bool
 	files map[string]int
@@ -70,7 +76,7 @@ func (l *linter) add(r *Rule, format string, args ...any) {
 func (l *linter) rule(r *Rule) {
 	l.addresses(r, "srcip", r.conds.srcIP)
 	l.addresses(r, "dstip", r.conds.dstIP)
-	if r.conds.decoded && !l.rs.decoders.Attached(r.conds.decodedAs) {
+	if r.conds.decoded && l.facts[r.conds.decodedAs] == nil {
 		l.add(r, "No event is ever decoded as '%s': child decoders carry their parent's name unless they have use_own_name.", r.conds.decodedAs)
 	}
 	if r.sidTarget && len(r.groupLists) > 0 {
@@ -136,4 +142,99 @@ func (l *linter) siblings(first, last int32) {
 			}
 		}
 	}
+}
+
+// unreachable reports rules that no event can get to, wherever they stand in the tree: because of its root's category, of the decoders that
+// the rules above ask for, or of what these decoders never fill in.
+func (l *linter) unreachable() {
+	why := map[*Rule]string{}
+	reachable := map[*Rule]bool{}
+	var walk func(first, last int32, category event.DecoderType, decoder string, above *Rule)
+	walk = func(first, last int32, category event.DecoderType, decoder string, above *Rule) {
+		for i := first; i < last; i++ {
+			r := l.rs.nodes[i].rule
+			if above == nil {
+				category = r.Category
+			}
+			decoder, above := decoder, above
+			reason := ""
+			switch {
+			case !r.conds.decoded:
+			case decoder != "" && decoder != r.conds.decodedAs:
+				reason = fmt.Sprintf("It never matches: it asks for the decoder '%s', and rule %d above it for '%s'.", r.conds.decodedAs, above.ID, decoder)
+			default:
+				decoder, above = r.conds.decodedAs, r
+			}
+			if reason == "" {
+				reason = l.undecodable(r, category, decoder)
+			}
+			if reason == "" {
+				reachable[r] = true
+			} else if why[r] == "" {
+				why[r] = reason
+			}
+			if above == nil {
+				above = r
+			}
+			walk(l.rs.nodes[i].first, l.rs.nodes[i].last, category, decoder, above)
+		}
+	}
+	walk(0, l.rs.roots, 0, "", nil)
+	for _, r := range l.rs.rules {
+		if !reachable[r] && why[r] != "" {
+			l.add(r, "%s", why[r])
+		}
+	}
+}
+
+// undecodable says why a rule never matches below a root of this category, with events of this decoder ("" = any); "" if it can.
+func (l *linter) undecodable(r *Rule, category event.DecoderType, decoder string) string {
+	f := l.facts[decoder]
+	if f != nil && f.Plugin {
+		return ""
+	}
+	if f != nil && r.conds.decoded && !slices.Contains(f.Types, category) {
+		return fmt.Sprintf("It never matches: events decoded as '%s' are %s, but the rule stands below a root for %s.", decoder, joinTypes(f.Types), typeName(category))
+	}
+	if r.flags&flagFTS != 0 && f != nil && !f.FTS {
+		return fmt.Sprintf("It never matches: <if_fts> needs <fts> in the decoder, and '%s' has none.", decoder)
+	}
+	for i := range r.conds.fields {
+		name := r.conds.fields[i].name
+		if standardFields[strings.ToLower(name)] {
+			continue // has a remark already
+		}
+		declared := func(f *decode.Facts) bool {
+			return slices.ContainsFunc(f.Fields, func(s string) bool { return strings.EqualFold(s, name) })
+		}
+		if f != nil && !declared(f) {
+			return fmt.Sprintf("It never matches: the decoder '%s' has no field '%s' in its <order>.", decoder, name)
+		}
+		found := false
+		for _, f := range l.facts {
+			found = found || declared(f)
+		}
+		if !found {
+			return fmt.Sprintf("It never matches: no decoder has a field '%s' in its <order>.", name)
+		}
+	}
+	return ""
+}
+
+func joinTypes(types []event.DecoderType) string {
+	var names []string
+	for _, t := range types {
+		names = append(names, typeName(t))
+	}
+	return strings.Join(names, " or ")
+}
+
+// typeName is how decoders and rules call a type.
+func typeName(t event.DecoderType) string {
+	for name, c := range categories {
+		if c == t {
+			return name
+		}
+	}
+	return "host-information"
 }

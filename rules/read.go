@@ -35,6 +35,8 @@ func (l *loader) read(group string, n *xmlconf.Node, index int) *definition {
 		r.element(c)
 	}
 	r.compile()
+	r.notePatterns()
+	r.noteRelations()
 	if (def.needs || def.Frequency > 0) && !def.context {
 		r.fail(n, 0, "Invalid use of frequency/context options. Missing if_matched on rule '%d'.", def.ID)
 	}
@@ -93,6 +95,7 @@ func (r *reader) attributes(index int) bool {
 		return false
 	}
 	d.accuracy = accuracy != 0
+	r.noteAttributes(accuracy)
 	if d.maxSize > 0 {
 		d.flags |= flagExtra
 	}

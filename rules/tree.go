@@ -69,8 +69,13 @@ func (l *loader) attachBySID(def *definition) bool {
 		return false
 	}
 	ok := true
+	named := map[int]bool{}
 	for _, f := range strings.FieldsFunc(text, func(c rune) bool { return c == ',' || c == ' ' }) {
 		id := number(f, 9)
+		if named[id] {
+			def.remark("<if_sid>", "Rule %d is named twice, so the rule is tried twice below it.", id)
+		}
+		named[id] = true
 		found := 0
 		l.belowSID(l.roots, id, def, &found)
 		if found == 0 {
@@ -84,11 +89,15 @@ func (l *loader) attachBySID(def *definition) bool {
 		return false
 	}
 	if text == "" || strings.HasSuffix(text, ",") || strings.HasSuffix(text, " ") {
-		def.notes = append(def.notes, config.Problem{Pos: def.Pos, Hint: fmt.Sprintf("(rule %d, <if_sid>)", def.ID), Warning: true,
-			Text: "The list of parents ends in a separator, so the rule hangs below the root of its category too."})
+		def.remark("<if_sid>", "The list of parents ends in a separator, so the rule hangs below the root of its category too.")
 		return l.attachToRoot(def)
 	}
 	return true
+}
+
+// remark keeps a remark on the rule, for Lint.
+func (def *definition) remark(element, format string, args ...any) {
+	def.notes = append(def.notes, config.Problem{Pos: def.Pos, Hint: fmt.Sprintf("(rule %d, %s)", def.ID, element), Warning: true, Text: fmt.Sprintf(format, args...)})
 }
 
 // belowSID attaches def below every place of rule id: depth first, the search in one list of siblings ends at the first hit.
@@ -123,7 +132,17 @@ func (l *loader) attachByLevel(def *definition) bool {
 		l.report(config.Problem{Pos: def.Pos, Text: "Invalid level (atoi)", Hint: fmt.Sprintf("(rule %d is left out)", def.ID), Warning: true})
 		return false
 	}
-	n := l.attachBelow(def, func(r *Rule) bool { return r.key >= level*100 })
+	zero := 0
+	n := l.attachBelow(def, func(r *Rule) bool {
+		below := r.key >= level*100
+		if below && finalLevel(r.key) == 0 {
+			zero++
+		}
+		return below
+	})
+	if zero > 0 {
+		def.remark("<if_level>", "<if_level> takes level 0 for 99: the rule stands below %d rules of level 0 too.", zero)
+	}
 	if n == 0 {
 		l.failParent(def, "rules_list: Level ID '%d' not found. Invalid 'if_level'.", level*100)
 	}
