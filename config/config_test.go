@@ -524,3 +524,23 @@ func BenchmarkMatchList(b *testing.B) {
 		}
 	}
 }
+
+// TestSecureSectionsOfSeveralAddresses are an extension; two of the same address and port are one too many.
+func TestSecureSectionsOfSeveralAddresses(t *testing.T) {
+	section := func(local, port string) string {
+		return "<remote><connection>secure</connection><local_ip>" + local + "</local_ip><port>" + port + "</port></remote>"
+	}
+	cfg := mustParse(t, section("10.0.0.1", "1514")+section("10.0.0.1", "1515")+section("10.0.0.2", "1514")+section("2001:db8::1", "1514"))
+	if len(cfg.Remotes) != 4 {
+		t.Errorf("%d sections", len(cfg.Remotes))
+	}
+	for _, text := range []string{
+		section("10.0.0.1", "1514") + section("10.0.0.1", "1514"),
+		"<global><ossec_exact>yes</ossec_exact></global>" + section("10.0.0.1", "1514") + section("10.0.0.2", "1514"),
+	} {
+		_, problems := Parse("", "ossec.conf", []byte("<ossec_config>"+text+"</ossec_config>"))
+		if err := problems.Err(); err == nil || !strings.Contains(err.Error(), "Only one secure remoted connection is supported.") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"strings"
 
 	"github.com/vedette-hids/vedette/config/xmlconf"
@@ -139,16 +140,20 @@ func (p *parser) cryptoAccept(e *xmlconf.Node, r *Remote) {
 func (p *parser) finishRemotes() {
 	p.who = Remoted
 	var allowed, denied []AddressSpec
-	secure, last := 0, len(p.cfg.Remotes)-1
+	last := len(p.cfg.Remotes) - 1
+	secure := map[netip.AddrPort]bool{}
 	for _, r := range p.cfg.Remotes {
 		allowed, denied = append(allowed, r.Allowed...), append(denied, r.Denied...)
 		if !r.Secure {
 			continue
 		}
-		if secure++; secure == 2 {
+		// OSSEC has one for all; here each address and port may have its own.
+		at := netip.AddrPortFrom(r.LocalIP, uint16(r.Port))
+		if secure[at] || len(secure) > 0 && p.cfg.Global.OssecExact {
 			p.problems = append(p.problems, Problem{Pos: r.Pos, Daemons: Remoted,
-				Text: "ERROR: Only one secure remoted connection is supported.", Hint: "Remove one of the <remote> sections."})
+				Text: "ERROR: Only one secure remoted connection is supported.", Hint: "Remove one of the <remote> sections, or give it another <local_ip> or <port>."})
 		}
+		secure[at] = true
 	}
 	for i := range p.cfg.Remotes {
 		r := &p.cfg.Remotes[i]

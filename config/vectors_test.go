@@ -77,7 +77,6 @@ var deviations = map[string]string{
 	"cfg-307":             "Improve (3.8): a glob without match is never fatal",
 	"cfg-480":             "as cfg-307",
 	"cfg-482":             "as cfg-307",
-	"cfg-395":             "Improve (7, item 8): -t finds two secure sections",
 	"cfg-448":             "database support depends on the build of the reference",
 	"cfg-449":             "as cfg-448",
 }

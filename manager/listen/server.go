@@ -59,7 +59,7 @@ type Server struct {
 	o      Options
 	codec  keys.Codec
 	udp    []*listener
-	tcp    []net.Listener
+	tcp    []tcpListener
 	shards []*shard
 	policy policy
 	lines  refusals
@@ -74,6 +74,12 @@ type Server struct {
 type listener struct {
 	sock *udpSocket
 	rd   batchReader
+	rule accept
+}
+
+// tcpListener is one TCP address of a block.
+type tcpListener struct {
+	net.Listener
 	rule accept
 }
 
@@ -160,7 +166,7 @@ func (s *Server) bind(ctx context.Context, r *config.Remote) error {
 	if err != nil {
 		return err
 	}
-	s.tcp = append(s.tcp, tl)
+	s.tcp = append(s.tcp, tcpListener{tl, l.rule})
 	return nil
 }
 
@@ -184,8 +190,8 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, l := range s.udp {
 		readers.Go(func() { s.serveUDP(ctx, work, l) })
 	}
-	for i, tl := range s.tcp {
-		readers.Go(func() { s.serveTCP(ctx, work, tl, s.udp[min(i, len(s.udp)-1)].rule, &readers) })
+	for _, tl := range s.tcp {
+		readers.Go(func() { s.serveTCP(ctx, work, tl, tl.rule, &readers) })
 	}
 	<-ctx.Done()
 	s.stopReading()
