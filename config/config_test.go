@@ -544,3 +544,21 @@ func TestSecureSectionsOfSeveralAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestAuth(t *testing.T) {
+	if mustParse(t, "<alerts><log_alert_level>1</log_alert_level></alerts>").Auth != nil {
+		t.Error("a section that is not there")
+	}
+	got := mustParse(t, "<auth><disabled>no</disabled><port>1600</port><local_ip>10.0.0.1</local_ip><use_source_ip>yes</use_source_ip><use_password>no</use_password>"+
+		"<force_insert>yes</force_insert><force_time>60</force_time><ssl_agent_ca>etc/ca.pem</ssl_agent_ca>"+
+		"<ssl_manager_cert>/c</ssl_manager_cert><ssl_manager_key>/k</ssl_manager_key></auth>").Auth
+	got.Pos = Position{}
+	want := Auth{Port: 1600, LocalIP: netip.MustParseAddr("10.0.0.1"), UseSourceIP: true, ForceInsert: true, ForceTime: 60, AgentCA: "etc/ca.pem", Cert: "/c", Key: "/k"}
+	if *got != want {
+		t.Errorf("%+v", *got)
+	}
+	_, problems := Parse("", "ossec.conf", []byte("<ossec_config><auth><port>0</port><force_time>soon</force_time><password>x</password></auth></ossec_config>"))
+	if n := len(problems.Errors()); n != 3 {
+		t.Errorf("%d problems: %v", n, problems)
+	}
+}

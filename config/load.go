@@ -83,6 +83,7 @@ var sections = map[string]section{
 	"command":         {Analysisd, (*parser).command},
 	"active-response": {Analysisd, (*parser).activeResponse},
 	"remote":          {Remoted, (*parser).remote},
+	"auth":            {Authd, (*parser).auth},
 	"client":          {Agentd, (*parser).client},
 	"syslog_output":   {Csyslogd, (*parser).syslogOutput},
 	"database_output": {Dbd, (*parser).database},

@@ -22,6 +22,7 @@ type Config struct {
 	ActiveResponses []ActiveResponse
 	AR              ResponseExecutor
 	Remotes         []Remote
+	Auth            *Auth // nil: no section
 	Client          *Client
 	SyslogOutputs   []SyslogOutput
 	Database        *Database

@@ -56,3 +56,32 @@ func TestEnrolment(t *testing.T) {
 	manager.expectOnce("enrolled", 10, true)
 	manager.expectNoRefusals()
 }
+
+// TestEnrolmentAsConfigured sets everything that <auth> has, and lets the same host enrol twice: the second time it takes its own place.
+func TestEnrolmentAsConfigured(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	m, a := n.host("autm"), n.host("auta")
+	n.link(m, "10.78.6.1", a, "10.78.6.2")
+	manager := installOn(m, "manager", strings.Replace(linkManagerConf, "<alerts>", "<auth><port>1615</port><local_ip>10.78.6.1</local_ip><use_password>no</use_password>"+
+		"<use_source_ip>yes</use_source_ip><force_insert>yes</force_insert><force_time>0</force_time></auth><alerts>", 1))
+	t.Cleanup(func() { stopInstall(manager) })
+	manager.write("etc/client.keys", "")
+	agent := linkAgent(a, 1, client("10.78.6.1"))
+	manager.control("start")
+	manager.eventually("the manager takes enrolments", 30*time.Second, func() bool {
+		return strings.Contains(manager.read("logs/ossec.log"), "ossec-authd: INFO: Accepting connections. No password required (not recommended)")
+	})
+	for _, want := range []string{"1024 new-host 10.78.6.2 ", "1025 new-host 10.78.6.2 "} {
+		out := agent.run("", agent.bin("agent-auth"), "-m", "10.78.6.1", "-p", "1615", "-A", "new-host")
+		if key := agent.read("etc/client.keys"); !strings.HasPrefix(key, want) || !strings.HasSuffix(manager.read("etc/client.keys"), key) {
+			t.Fatalf("agent has %q, manager has %q\n%s", key, manager.read("etc/client.keys"), out)
+		}
+	}
+	if all := manager.read("etc/client.keys"); !strings.HasPrefix(all, "1024 #*#") {
+		t.Errorf("the old key is left: %q", all)
+	}
+	agent.agentIsUp()
+	agent.control("stop")
+	manager.control("stop")
+}

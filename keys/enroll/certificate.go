@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -158,4 +159,31 @@ func RandomPassword() (string, error) {
 		return "", fmt.Errorf("making a password: %w", err)
 	}
 	return hex.EncodeToString(b[:]), nil
+}
+
+// RandomFile holds a password that was made for this run, for root to look up.
+const RandomFile = "var/run/authd.password"
+
+// ServerPassword gives what agents must send to the server below root, and the line that says where it comes from: etc/authd.pass, or a random one,
+// which is shown in that line or written to RandomFile.
+func ServerPassword(root string, show bool) (password, line string, err error) {
+	path := filepath.Join(root, "etc", "authd.pass")
+	if password, err = ReadPassword(path); err != nil {
+		return "", "", err
+	}
+	if password != "" {
+		return password, "Accepting connections. Using password specified on file: " + path, nil
+	}
+	if password, err = RandomPassword(); err != nil {
+		return "", "", err
+	}
+	const made = "Accepting connections. Random password chosen for agent authentication"
+	if show {
+		return password, made + ": " + password, nil
+	}
+	file := filepath.Join(root, RandomFile)
+	if err := atomicfile.Write(file, []byte(password+"\n"), 0o600); err != nil {
+		return "", "", err
+	}
+	return password, made + ", see file: " + file, nil
 }

@@ -43,6 +43,10 @@ type Registrar struct {
 	FixedIP   bool   // write the source address in the key line instead of "any"
 	MaxAgents int    // how many ids from 1024 up may be given out; 0 = all of eight digits
 
+	// Displace is asked to remove the agent that has the wanted name or the source address; false = it stays. nil = it stays. It edits the
+	// file itself.
+	Displace func(owner keys.Entry) bool
+
 	mu    sync.Mutex
 	seen  os.FileInfo
 	ids   map[string]bool
@@ -59,6 +63,9 @@ func (r *Registrar) Enrol(name string, src netip.Addr) (keys.Entry, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.makeRoom(name, src); err != nil {
+		return keys.Entry{}, internal(name, err)
+	}
 	unlock, err := keys.Lock(r.Path)
 	if err != nil {
 		return keys.Entry{}, internal(name, err)
@@ -88,6 +95,30 @@ func (r *Registrar) Enrol(name string, src netip.Addr) (keys.Entry, error) {
 		return e, internal(name, err)
 	}
 	return e, nil
+}
+
+// makeRoom has the agents removed that stand in the way and may be.
+func (r *Registrar) makeRoom(name string, src netip.Addr) error {
+	if r.Displace == nil {
+		return nil
+	}
+	if err := r.refresh(); err != nil {
+		return err
+	}
+	if !r.names[name] && r.ips[src.String()] == "" {
+		return nil
+	}
+	f, err := keys.ReadFile(r.Path)
+	if err != nil {
+		return err
+	}
+	if owner, ok := f.ByIP(src.String()); ok {
+		r.Displace(owner)
+	}
+	if owner, ok := f.ByName(name); ok && owner.IP != src.String() {
+		r.Displace(owner)
+	}
+	return nil
 }
 
 func internal(name string, err error) *Refusal {

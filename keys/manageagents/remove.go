@@ -114,6 +114,28 @@ func (t *tool) displace(owner keys.Entry) bool {
 	return true
 }
 
+// RemoveSilent removes an agent as -r does if it was not heard for a time, or never, and reports whether it did.
+func RemoveSilent(root string, e keys.Entry, silent time.Duration, now time.Time) (bool, error) {
+	files, err := agentFiles(e)
+	if err != nil {
+		return false, err
+	}
+	if st, err := os.Stat(filepath.Join(root, files[0].path)); err == nil && now.Sub(st.ModTime()) < silent {
+		return false, nil
+	}
+	var errs strings.Builder
+	code := Run(Env{Root: root, Server: true, Args: []string{"-r", e.ID}, Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: &errs,
+		Now: func() time.Time { return now }})
+	f, err := keys.ReadFile(filepath.Join(root, "etc", "client.keys"))
+	if err != nil {
+		return false, err
+	}
+	if _, left := f.ByID(e.ID); left || code != 0 {
+		return false, fmt.Errorf("removing agent %s: %s", e.ID, strings.TrimSpace(errs.String()))
+	}
+	return true, nil
+}
+
 // agentFile is a file of the manager that belongs to one agent.
 type agentFile struct {
 	path   string // below the install root

@@ -13,11 +13,12 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/vedette-hids/vedette/internal/atomicfile"
 	"github.com/vedette-hids/vedette/internal/getopt"
 	"github.com/vedette-hids/vedette/internal/olog"
 	ver "github.com/vedette-hids/vedette/internal/version"
+	"github.com/vedette-hids/vedette/keys"
 	"github.com/vedette-hids/vedette/keys/enroll"
+	"github.com/vedette-hids/vedette/keys/manageagents"
 )
 
 const defaultPort = 1515
@@ -48,6 +49,7 @@ type command struct {
 	debug               int
 	user, group         string
 	ca, cert, key       string
+	force               *time.Duration
 }
 
 // Run serves until ctx ends and returns the exit code.
@@ -83,7 +85,7 @@ func (c *command) parse() (done bool, code int) {
 		c.Prog = "ossec-authd"
 	}
 	early := olog.New("", c.Stderr).Prog("ossec-authd")
-	opts, _, err := getopt.Parse(c.Args, "Vhdtfinu:g:D:p:c:v:x:k:")
+	opts, _, err := getopt.Parse(c.Args, "Vhdtfinu:g:D:p:c:v:x:k:F:")
 	for _, o := range opts {
 		switch o.Flag {
 		case 'h':
@@ -109,6 +111,14 @@ func (c *command) parse() (done bool, code int) {
 				return true, 1
 			}
 			c.port = port
+		case 'F':
+			seconds, err := strconv.ParseUint(o.Value, 10, 31)
+			if err != nil {
+				early.Text("Invalid number of seconds: %s", o.Value)
+				return true, 1
+			}
+			silent := time.Duration(seconds) * time.Second
+			c.force = &silent
 		default:
 			*map[byte]*string{'u': &c.user, 'g': &c.group, 'D': &c.Root, 'c': new(string), 'v': &c.ca, 'x': &c.cert, 'k': &c.key}[o.Flag] = o.Value
 		}
@@ -128,6 +138,7 @@ ossec-authd (compatible with OSSEC HIDS v4.2.0): gives agents their keys over TL
   -p <port>    port (default 1515)
   -n           ask for no password; by default the first line of etc/authd.pass, or a random one
   -i           write the agent's address in its key line instead of 'any'
+  -F <sec>     an agent takes the place of one with its name or address that was silent for so long
   -x <file>    certificate (default etc/sslmanager.cert; made when it and the key are missing)
   -k <file>    its key (default etc/sslmanager.key)
   -v <file>    ask agents for a certificate of this authority
@@ -165,6 +176,15 @@ func (c *command) serve(ctx context.Context) error {
 	s := &enroll.Server{
 		TLS: cfg, Password: password, Log: c.log, Workers: c.Workers, MaxConnections: c.MaxConnections,
 		Registrar: &enroll.Registrar{Path: filepath.Join(c.Root, "etc", "client.keys"), FixedIP: c.fixedIP},
+	}
+	if c.force != nil {
+		s.Registrar.Displace = func(owner keys.Entry) bool {
+			gone, err := manageagents.RemoveSilent(c.Root, owner, *c.force, time.Now())
+			if err != nil {
+				c.log.Error("Agent '%s' keeps its place: %v", owner.ID, err)
+			}
+			return gone
+		}
 	}
 	err = s.Serve(ctx, l)
 	c.log.Info("Exiting...")
@@ -207,35 +227,16 @@ func missing(paths ...string) string {
 	return paths[0]
 }
 
-// randomFile holds a password that was made for this run, for root to look up.
-const randomFile = "var/run/authd.password"
-
 // password gives what agents must send, nil for nothing, and logs which.
 func (c *command) password() (*string, error) {
 	if c.noPassword {
 		c.log.Info("Accepting connections. No password required (not recommended)")
 		return nil, nil
 	}
-	path := filepath.Join(c.Root, "etc", "authd.pass")
-	p, err := enroll.ReadPassword(path)
+	p, line, err := enroll.ServerPassword(c.Root, c.debug > 0 || c.foreground)
 	if err != nil {
 		return nil, err
 	}
-	if p != "" {
-		c.log.Info("Accepting connections. Using password specified on file: %s", path)
-		return &p, nil
-	}
-	if p, err = enroll.RandomPassword(); err != nil {
-		return nil, err
-	}
-	if c.debug > 0 || c.foreground {
-		c.log.Info("Accepting connections. Random password chosen for agent authentication: %s", p)
-		return &p, nil
-	}
-	file := filepath.Join(c.Root, randomFile)
-	if err := atomicfile.Write(file, []byte(p+"\n"), 0o600); err != nil {
-		return nil, err
-	}
-	c.log.Info("Accepting connections. Random password chosen for agent authentication, see file: %s", file)
+	c.log.Info("%s", line)
 	return &p, nil
 }

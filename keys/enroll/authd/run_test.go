@@ -10,6 +10,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/vedette-hids/vedette/keys"
+	"github.com/vedette-hids/vedette/keys/enroll"
 	"github.com/vedette-hids/vedette/keys/enroll/agentauth"
 )
 
@@ -83,7 +85,7 @@ func TestPasswordOfTheFileIsAsked(t *testing.T) {
 func TestRandomPasswordIsNotLogged(t *testing.T) {
 	dir := root(t, nil)
 	_, log, code := session(t, dir, nil)
-	b, err := os.ReadFile(filepath.Join(dir, randomFile))
+	b, err := os.ReadFile(filepath.Join(dir, enroll.RandomFile))
 	if err != nil || len(b) != 33 || code != 1 || strings.Contains(log, string(b[:32])) {
 		t.Errorf("%q, %v, %d, %s", b, err, code, log)
 	}
@@ -115,5 +117,32 @@ func TestMissingCertificate(t *testing.T) {
 	_, log, code := session(t, dir, []string{"-x", "/nonexistent.cert", "-k", "/nonexistent.key"})
 	if code != 1 || !strings.Contains(log, "ERROR: Unable to read certificate file (not found): /nonexistent.cert\n") || !strings.Contains(log, "ERROR: SSL error. Exiting.") {
 		t.Errorf("%d, %s", code, log)
+	}
+}
+
+// TestNewAgentTakesThePlaceOfASilentOne with -F: what was known of the old one is kept, its key is worth nothing.
+func TestNewAgentTakesThePlaceOfASilentOne(t *testing.T) {
+	for seconds, want := range map[string]string{
+		"3600": "001 web-01 any k\n1024 web-012 any ", // it was heard just now
+		"0":    "001 " + keys.RemovedMark + "\n1024 web-01 any ",
+	} {
+		dir := root(t, map[string]string{"etc/client.keys": "001 web-01 any k\n"})
+		for _, d := range []string{"queue/agent-info", "queue/rids", "backup/agents"} {
+			if err := os.MkdirAll(filepath.Join(dir, d), 0o750); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, "queue/agent-info/web-01-any"), []byte("Linux\n"), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		_, log, code := session(t, dir, []string{"-n", "-F", seconds})
+		b, _ := os.ReadFile(filepath.Join(dir, "etc", "client.keys"))
+		if code != 0 || !strings.HasPrefix(string(b), want) {
+			t.Errorf("%s: %d, %q\n%s", seconds, code, b, log)
+		}
+		kept, _ := filepath.Glob(filepath.Join(dir, "backup/agents/web-01-any-*/agent-info"))
+		if len(kept) == 1 != (seconds == "0") {
+			t.Errorf("%s: backup %v", seconds, kept)
+		}
 	}
 }
