@@ -196,6 +196,14 @@ func (a *App) analysis(recorder *pipeline.Logs) error {
 	return nil
 }
 
+// disconnects takes events about agents that fell silent; nil when nobody wants them.
+func (a *App) disconnects() listen.Deliver {
+	if !a.internal.Bool("monitord.monitor_agents") {
+		return nil
+	}
+	return a.deliver
+}
+
 func (a *App) listeners(ctx context.Context) error {
 	var err error
 	a.counters, err = keys.OpenCounters(filepath.Join(a.o.Root, "queue", "rids"),
@@ -212,7 +220,7 @@ func (a *App) listeners(ctx context.Context) error {
 	}
 	a.onStop("local queue", func() error { a.queue.Close(); return nil })
 	a.fleet, err = fleet.New(fleet.Options{
-		Root: a.o.Root, Keys: a.keys, Forget: a.counters.Forget, Deliver: a.deliver, Log: a.o.Log, ARQueue: true,
+		Root: a.o.Root, Keys: a.keys, Forget: a.counters.Forget, Deliver: a.disconnects(), Log: a.o.Log, ARQueue: true,
 		Interval: time.Duration(a.internal.Int("monitord.notify_time")) * time.Second,
 	})
 	if err != nil {

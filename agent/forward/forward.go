@@ -93,6 +93,8 @@ type Forwarder struct {
 	with  keys.Cipher
 	queue *spool.Queue // nil: none
 
+	running string // MD5 of the agent.conf that was there when this program started, "" = none
+
 	in       chan string  // payloads of events, from Send and the local queue
 	received chan inbound // what the connection's reader brought
 	commands chan event.Command
@@ -158,6 +160,7 @@ func New(o Options) (*Forwarder, error) {
 		f.with = keys.AES
 	}
 	f.files = fileReceiver{dir: filepath.Join(o.Root, "etc", "shared"), log: f.log}
+	f.running = fileMD5(filepath.Join(f.files.dir, "agent.conf"))
 	if err := f.openSpool(); err != nil {
 		return nil, err
 	}

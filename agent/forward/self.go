@@ -37,6 +37,8 @@ func (f *Forwarder) keepaliveText() string {
 		AgentConfMD5: fileMD5(filepath.Join(shared, "agent.conf")),
 		MergedMD5:    fileMD5(filepath.Join(shared, agentwire.MergedName)),
 		Vedette:      true,
+		Running:      f.running,
+		Profile:      f.o.Client.Profile,
 		Random:       randomText(),
 	})
 }

@@ -146,7 +146,7 @@ func agentsConfig(c *call) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&profile, "profile", "", "the agent's config-profile, which the manager does not know")
+	cmd.Flags().StringVar(&profile, "profile", "", "the agent's config-profile, which only agents of Vedette tell")
 	return cmd
 }
 
@@ -181,8 +181,12 @@ func (c *call) showConfig(conf *agents.Config) {
 	switch {
 	case conf.Present == "":
 		fmt.Fprintf(c.stdout, "%s does not exist: agents use their own ossec.conf only.\n", conf.File)
+	case conf.InSync && conf.Agent.Vedette:
+		fmt.Fprintln(c.stdout, "In sync: the agent has this agent.conf and runs with it.")
 	case conf.InSync:
-		fmt.Fprintln(c.stdout, "In sync: the agent has this agent.conf.")
+		fmt.Fprintln(c.stdout, "In sync: the agent has this agent.conf (and runs with it if it was restarted since it came).")
+	case conf.NeedRestart:
+		fmt.Fprintf(c.stdout, "Not in sync: the agent has this agent.conf, but has not been restarted since it came: agent_control -R %s\n", conf.Agent.ID)
 	case conf.Agent.LastSeen == nil:
 		fmt.Fprintln(c.stdout, "The agent never connected, so it has no agent.conf yet.")
 	case conf.Held == "":
@@ -212,7 +216,7 @@ func agentsRename(c *call) *cobra.Command {
 			if c.json {
 				return errors.Join(err, c.printJSON(map[string]string{"id": a.ID, "old_name": a.Name, "name": args[1], "key": text}))
 			}
-			fmt.Fprintf(c.stdout, "Agent %s is now called %s.\nIt cannot talk before it has its key again, because the name is part of it. On the agent:\n\n  manage_agents -i %s\n  ossec-control restart\n", a.ID, args[1], text)
+			fmt.Fprintf(c.stdout, "Agent %s is now called %s.\nGive it its key again, which holds the name; with Blowfish it cannot talk before that. On the agent:\n\n  manage_agents -i %s\n  ossec-control restart\n", a.ID, args[1], text)
 			return err
 		},
 	}

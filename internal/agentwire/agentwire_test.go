@@ -24,6 +24,23 @@ func TestKeepaliveRoundTrip(t *testing.T) {
 	if diff := cmp.Diff(want, k); !ok || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", ok, diff)
 	}
+	for _, c := range []struct{ running, profile string }{{p.AgentConfMD5, ""}, {"", "web, db"}, {p.AgentConfMD5, "web=1 "}} {
+		p.Running, p.Profile = c.running, c.profile
+		k, ok := ParseKeepalive([]byte(BuildKeepalive(p)[len(Header):]))
+		if !ok || !k.Vedette || k.Running != c.running || k.Profile != c.profile || len(k.Files) != 1 {
+			t.Errorf("%+v: %+v", c, k)
+		}
+	}
+	p.Profile = strings.Repeat("p\n", 2000)
+	if k, ok := ParseKeepalive([]byte(BuildKeepalive(p)[len(Header):])); !ok || len(k.Profile) != maxProfile || strings.Contains(k.Profile, "\n") {
+		t.Errorf("%+v", k)
+	}
+	for _, text := range []string{"vedette/1 agent_conf=short profile=x\n", "vedette/1 agent_conf=" + p.AgentConfMD5 + "\n", "vedette/1 profile=no line end",
+		"vedette/1 profile=" + strings.Repeat("x", 129) + "\n"} {
+		if k, ok := ParseKeepalive([]byte("Linux\nx merged.mg\n\n" + text)); !ok || !k.Vedette || k.Running != "" || k.Profile != "" {
+			t.Errorf("%q: %+v", text, k)
+		}
+	}
 }
 
 func TestKeepalivesOfOtherAgents(t *testing.T) {

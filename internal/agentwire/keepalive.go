@@ -15,6 +15,8 @@ type Keepalive struct {
 	Merged  bool      // a line named merged.mg; its sum is the last of Files
 	Problem string    // "" or what ended the list early: "strchr ' '", `strchr \n`
 	Vedette bool      // the agent understands acknowledgements
+	Running string    // MD5 of the agent.conf that a Vedette agent runs with; "" = none, or not said
+	Profile string    // its <config-profile>
 }
 
 const featureLine = "vedette/1 "
@@ -45,11 +47,38 @@ func ParseKeepalive(text []byte) (Keepalive, bool) {
 		k.Files = append(k.Files, FileSum{MD5: sum, Name: name})
 		if name == MergedName {
 			k.Merged = true
-			k.Vedette = bytes.HasPrefix(rest, []byte("\n"+featureLine))
+			if features, ok := bytes.CutPrefix(rest, []byte("\n"+featureLine)); ok {
+				k.Vedette = true
+				k.features(features)
+			}
 			break
 		}
 	}
 	return k, true
+}
+
+const (
+	runningField = "agent_conf="
+	profileField = "profile="
+	maxProfile   = 128
+)
+
+// features reads what follows featureLine: fields with a blank behind each; the profile, which may hold blanks, is the last.
+func (k *Keepalive) features(text []byte) {
+	line, _, ok := bytes.Cut(text, []byte{'\n'})
+	if !ok {
+		return
+	}
+	s := string(line)
+	if rest, ok := strings.CutPrefix(s, runningField); ok {
+		if k.Running, s, ok = strings.Cut(rest, " "); !ok || len(k.Running) != 32 {
+			k.Running = ""
+			return
+		}
+	}
+	if profile, ok := strings.CutPrefix(s, profileField); ok && len(profile) <= maxProfile {
+		k.Profile = profile
+	}
 }
 
 // KeepaliveParts is what an agent tells of itself.
@@ -58,6 +87,8 @@ type KeepaliveParts struct {
 	AgentConfMD5 string // "" = the agent has no agent.conf
 	MergedMD5    string // "" = the agent has no merged.mg
 	Vedette      bool
+	Running      string // of Vedette: MD5 of the agent.conf in use, "" = none
+	Profile      string // of Vedette: <config-profile>, cut to 128 bytes
 	Random       string // anything; makes keepalives differ in size and content
 }
 
@@ -78,7 +109,14 @@ func BuildKeepalive(p KeepaliveParts) string {
 	}
 	b.WriteString(" " + MergedName + "\n\n")
 	if p.Vedette {
-		b.WriteString(featureLine + "\n")
+		b.WriteString(featureLine)
+		if p.Running != "" {
+			b.WriteString(runningField + p.Running + " ")
+		}
+		if p.Profile != "" {
+			b.WriteString(profileField + oneLine(p.Profile, maxProfile))
+		}
+		b.WriteByte('\n')
 	}
 	b.WriteString(p.Random)
 	s := b.String()

@@ -16,6 +16,10 @@ type Agent struct {
 	// As the agent says, "Unknown" when it has not said anything.
 	OS, Version, Encryption string
 
+	// Vedette's agents say more: the MD5 of the agent.conf they run with ("" = none), and their profile ("" = none).
+	Vedette          bool
+	Running, Profile string
+
 	// Zero when not known.
 	SyscheckStart, SyscheckEnd, RootcheckStart, RootcheckEnd time.Time
 
@@ -36,6 +40,7 @@ func Agents(root string, now time.Time) ([]Agent, error) {
 		a := Agent{
 			ID: k.ID, Name: k.Name, IP: k.IP, Network: k.Net.String(), Label: k.Label(), Status: status, Heard: heard,
 			OS: i.os, Version: i.version, Encryption: i.encryption,
+			Vedette: i.vedette, Running: i.running, Profile: i.profile,
 			SyscheckStart: clock(i.syscheckStart), SyscheckEnd: clock(i.syscheckEnd),
 			RootcheckStart: clock(i.rootStart), RootcheckEnd: clock(i.rootEnd),
 		}

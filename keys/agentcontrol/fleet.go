@@ -72,6 +72,9 @@ func (f fleet) status(k *keys.Key) (string, time.Time) {
 type info struct {
 	os, version, encryption, lastAlive             string
 	syscheckStart, syscheckEnd, rootStart, rootEnd string
+
+	vedette          bool // says the following
+	running, profile string
 }
 
 // about collects what is known about an agent.
@@ -91,9 +94,9 @@ func (f fleet) about(k *keys.Key, heard time.Time) info {
 	return i
 }
 
-// readAgentInfo takes the system and version from the first line, the cipher from the second.
+// readAgentInfo takes the system and version from the first line, the cipher from the second, and what only Vedette's agents tell from the next two.
 func (i *info) readAgentInfo(path string) {
-	lines := firstLines(path, 2)
+	lines := firstLines(path, 4)
 	if len(lines) == 0 {
 		return
 	}
@@ -103,6 +106,13 @@ func (i *info) readAgentInfo(path string) {
 	if len(lines) > 1 {
 		if method, ok := strings.CutPrefix(lines[1], "crypto_method:"); ok && method != "" {
 			i.encryption = printable(method)
+		}
+	}
+	if len(lines) == 4 {
+		running, ok1 := strings.CutPrefix(lines[2], "agent_conf:")
+		profile, ok2 := strings.CutPrefix(lines[3], "profile:")
+		if i.vedette = ok1 && ok2; i.vedette {
+			i.running, i.profile = printable(running), printable(profile)
 		}
 	}
 }

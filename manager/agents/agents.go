@@ -32,6 +32,8 @@ type Agent struct {
 	OS       string     `json:"os,omitempty"`
 	Version  string     `json:"version,omitempty"`
 	Cipher   string     `json:"cipher,omitempty"`
+	Vedette  bool       `json:"vedette,omitempty"` // tells its profile, and which agent.conf it runs with
+	Profile  string     `json:"profile,omitempty"`
 
 	SyscheckStarted  *time.Time `json:"syscheck_started,omitempty"`
 	SyscheckEnded    *time.Time `json:"syscheck_ended,omitempty"`
@@ -39,8 +41,9 @@ type Agent struct {
 	RootcheckEnded   *time.Time `json:"rootcheck_ended,omitempty"`
 	Maintenance      bool       `json:"fim_maintenance"` // file changes are accepted without alerts
 
-	label string // "(name) ip"
-	file  string // "name-ip"
+	running string // MD5 of the agent.conf it runs with
+	label   string // "(name) ip"
+	file    string // "name-ip"
 }
 
 // Label is the agent's form in locations and file names: "(name) ip".
@@ -55,7 +58,8 @@ func List(root string, now time.Time) ([]Agent, error) {
 	out := make([]Agent, 0, len(known))
 	for _, k := range known {
 		a := Agent{ID: k.ID, Name: k.Name, IP: k.Network, Status: strings.ToLower(k.Status), LastSeen: at(k.Heard), OS: told(k.OS), Version: told(k.Version),
-			Cipher: told(k.Encryption), SyscheckStarted: at(k.SyscheckStart), SyscheckEnded: at(k.SyscheckEnd), RootcheckStarted: at(k.RootcheckStart),
+			Cipher: told(k.Encryption), Vedette: k.Vedette, Profile: k.Profile, running: k.Running,
+			SyscheckStarted: at(k.SyscheckStart), SyscheckEnded: at(k.SyscheckEnd), RootcheckStarted: at(k.RootcheckStart),
 			RootcheckEnded: at(k.RootcheckEnd), Maintenance: k.Maintenance != nil, label: k.Label, file: k.Name + "-" + k.IP}
 		out = append(out, a)
 	}
@@ -131,8 +135,8 @@ func Remove(root, id string) error {
 
 func keyFile(root string) string { return filepath.Join(root, "etc", "client.keys") }
 
-// Rename gives an agent another name and returns the key text that the agent has to import: it cannot talk before that, because its name
-// is part of its cipher key. What the agent said and what rootcheck found goes by the new name; file states are learnt anew at the
+// Rename gives an agent another name and returns the key text that the agent has to import: with Blowfish it cannot talk before that, because its
+// name is part of its cipher key. What the agent said and what rootcheck found goes by the new name; file states are learnt anew at the
 // agent's next start.
 func Rename(root string, a *Agent, name string) (keyText string, err error) {
 	mode := fs.FileMode(0o640)

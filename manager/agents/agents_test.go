@@ -195,4 +195,15 @@ func TestConfigOf(t *testing.T) {
 	if conf, err := ConfigOf(root, web, ""); err != nil || !conf.InSync {
 		t.Errorf("%+v %v", conf, err)
 	}
+	// An agent of Vedette tells its profile, and which agent.conf it runs with.
+	for _, running := range []string{"", confSum, sumOf([]byte(agentConf))} {
+		write(t, root, "queue/agent-info/web-any", "Linux web - OSSEC HIDS v4.2.0 / "+sumOf([]byte(agentConf))+"\ncrypto_method:aes\nagent_conf:"+running+"\nprofile:x, dmz\n")
+		if web, err = Find(list(t, root), "web"); err != nil {
+			t.Fatal(err)
+		}
+		conf, err := ConfigOf(root, web, "")
+		if err != nil || web.Cipher != "aes" || !conf.Blocks[3].Selected || conf.InSync != (running == conf.Present) || conf.NeedRestart == conf.InSync {
+			t.Errorf("%q: %+v %v", running, conf, err)
+		}
+	}
 }

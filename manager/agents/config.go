@@ -18,14 +18,16 @@ import (
 // Config is the central configuration of one agent: which blocks of agent.conf it interprets, and whether it has the present file.
 type Config struct {
 	Agent    Agent    `json:"agent"`
-	Profile  string   `json:"profile,omitempty"` // as asked for; the manager does not know it
+	Profile  string   `json:"profile,omitempty"` // as asked for, or as an agent of Vedette says
 	Blocks   []Block  `json:"blocks"`
 	Problems []string `json:"problems,omitempty"` // of agent.conf
 
 	File    string `json:"file"`               // agent.conf of the manager
 	Present string `json:"md5,omitempty"`      // its MD5, "" = there is none
 	Held    string `json:"held_md5,omitempty"` // MD5 of the agent's, as its last keepalive said; "" = unknown or none
-	InSync  bool   `json:"in_sync"`            // both are the same
+	InSync  bool   `json:"in_sync"`            // both are the same, and the agent runs with it where it says so
+
+	NeedRestart bool `json:"needs_restart,omitempty"` // the agent has the file, but says that it runs with another
 
 	Bundle      string   `json:"bundle"`                 // merged.mg, which carries agent.conf and all other shared files
 	BundleStale []string `json:"bundle_stale,omitempty"` // shared files that merged.mg does not have as they are now; it is made anew while the manager runs
@@ -44,6 +46,10 @@ type Block struct {
 
 // ConfigOf tells the configuration of an agent. profile is the agent's <config-profile>; "" = not known.
 func ConfigOf(root string, a *Agent, profile string) (*Config, error) {
+	told := a.Vedette && profile == ""
+	if told {
+		profile = a.Profile
+	}
 	c := &Config{Agent: *a, Profile: profile, File: filepath.Join(root, config.AgentConfFile), Bundle: filepath.Join(root, "etc", "shared", agentwire.MergedName)}
 	who := config.AgentIdentity{Name: a.Name, Profile: profile, OS: a.OS}
 	if profile == "" {
@@ -59,7 +65,7 @@ func ConfigOf(root string, a *Agent, profile string) (*Config, error) {
 	}
 	for _, b := range blocks {
 		shown := Block{Line: b.Pos.Line, Name: b.Name, OS: b.OS, Profile: b.Profile, Selected: b.Selected}
-		shown.NeedProfile = !b.Selected && b.Profile != "" && profile == ""
+		shown.NeedProfile = !b.Selected && b.Profile != "" && profile == "" && !told
 		if b.Selected {
 			var err error
 			if shown.Text, err = xmlText(b.Node.Etree()); err != nil {
@@ -94,6 +100,9 @@ func (c *Config) sums(root string, a *Agent) error {
 		c.Held = held
 	}
 	c.InSync = a.LastSeen != nil && c.Held == c.Present
+	if c.InSync && a.Vedette && a.running != c.Present {
+		c.InSync, c.NeedRestart = false, true
+	}
 	c.BundleStale, err = staleInBundle(filepath.Join(root, "etc", "shared"))
 	return err
 }

@@ -203,6 +203,9 @@ func (f *Fleet) keepInfo(key *keys.Key, j *job) {
 		return
 	}
 	text := fmt.Sprintf("%s\ncrypto_method:%s\n", printable(j.text.System), j.with)
+	if j.text.Vedette { // tools of OSSEC read two lines
+		text += fmt.Sprintf("agent_conf:%s\nprofile:%s\n", printable(j.text.Running), printable(j.text.Profile))
+	}
 	sum := maphash.String(infoSeed, text) | 1
 	f.mu.Lock()
 	s := f.session(key)

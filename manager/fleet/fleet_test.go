@@ -211,6 +211,15 @@ func TestAgentTextCannotReachThePaths(t *testing.T) {
 		b.keepalive("001", "Linux \x1b[31m\x00evil\r\nx merged.mg\n")
 		b.keepalive("002", "Linux\nx merged.mg\n")
 		time.Sleep(time.Second)
+		const sum = "ca752ef5fdb7afe5f17814b891592c05"
+		b.keepalive("001", "Linux\nx merged.mg\n\nvedette/1 agent_conf="+sum+" profile=a\x1b[b\n")
+		time.Sleep(time.Second)
+		if got, err := os.ReadFile(filepath.Join(b.root, "queue/agent-info/alpha-any")); err != nil ||
+			string(got) != "Linux\ncrypto_method:aes\nagent_conf:"+sum+"\nprofile:a [b\n" {
+			t.Errorf("%q, %v", got, err)
+		}
+		b.keepalive("001", "Linux \x1b[31m\x00evil\r\nx merged.mg\n")
+		time.Sleep(time.Second)
 		entries, err := os.ReadDir(filepath.Join(b.root, "queue/agent-info"))
 		if err != nil || len(entries) != 1 || entries[0].Name() != "alpha-any" {
 			t.Fatalf("%v, %v", entries, err)
