@@ -6,20 +6,22 @@ PREFIX ?= /var/ossec
 ROLE ?= manager
 FUZZTIME ?= 30s
 export CGO_ENABLED = 0
+# Tests and programs are compiled with the same flags, so that each package is compiled once.
+export GOFLAGS := $(GOFLAGS) -trimpath
 
 # The race detector needs a C compiler; without one the tests run without it, and say so.
 RACE := $(shell command -v gcc >/dev/null 2>&1 && echo yes)
 # Packages whose work is shared between goroutines.
 CONCURRENT := ./activeresponse/... ./agent/... ./internal/... ./keys/... ./logcollector/... ./manager/... ./rootcheck/... ./rules ./syscheck/...
 
-.PHONY: all build install run test deps lint race bench fuzz cross clean
+.PHONY: all build install run test deps lint race bench profile fuzz clean
 
 all: build
 
 ## build: static programs in bin/
 build:
 	@mkdir -p $(BIN)
-	$(GO) build -trimpath -ldflags "-s -w" -o $(BIN)/ ./cmd/...
+	$(GO) build -ldflags "-s -w" -o $(BIN)/ ./cmd/...
 
 ## install: an install root at PREFIX for ROLE (manager, agent, local)
 install: build
@@ -46,9 +48,17 @@ lint:
 
 ## bench: benchmarks of the hot paths, of the time from a log line to the block, and of file integrity beside AIDE where it is installed
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./pattern ./rules/... ./keys ./manager/... ./agent/... ./syscheck/... ./logcollector ./activeresponse
+	$(GO) test -run '^$$' -bench . -benchmem -cpu 1 ./pattern ./rules/...
+	@for n in 1 2; do (set -x; $(GO) test -run '^$$' -bench . -benchmem -cpu $$n ./manager/pipeline) || exit 1; done
+	$(GO) test -run '^$$' -bench . -benchmem ./keys ./manager/listen ./agent/... ./syscheck/... ./logcollector ./activeresponse
 	$(GO) test -run '^$$' -bench . ./test
 	$(GO) run ./test/fimbench
+
+## profile: the ten functions in which the detection engine spends its time
+profile:
+	@mkdir -p $(BIN)
+	$(GO) test -run '^$$' -bench Events -cpu 1 -o $(BIN)/rules.test -cpuprofile $(BIN)/rules.prof ./rules
+	$(GO) tool pprof -top -nodecount 10 $(BIN)/rules.test $(BIN)/rules.prof
 
 ## fuzz: every fuzz target for FUZZTIME each
 fuzz:

@@ -14,6 +14,7 @@ import (
 	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/event"
 	"github.com/vedette-hids/vedette/internal/atomicfile"
+	"github.com/vedette-hids/vedette/internal/heap"
 	"github.com/vedette-hids/vedette/internal/olog"
 	"github.com/vedette-hids/vedette/internal/supervise"
 	"github.com/vedette-hids/vedette/keys"
@@ -260,6 +261,7 @@ func (a *App) Local() event.Sink {
 // Run works until ctx ends: first nothing more is taken in, then what was taken in is analysed, written and forwarded.
 func (a *App) Run(ctx context.Context) error {
 	defer a.unwind()
+	heap.Pace(ctx, heap.Goal)
 	// Receivers end with ctx; the pipeline ends when they have, the outputs when the pipeline has.
 	analysis, endAnalysis := context.WithCancel(context.WithoutCancel(ctx))
 	defer endAnalysis()

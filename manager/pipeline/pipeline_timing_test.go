@@ -1,9 +1,7 @@
 package pipeline
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -11,6 +9,9 @@ import (
 
 	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/cputime"
+	"github.com/vedette-hids/vedette/internal/heap"
+	"github.com/vedette-hids/vedette/internal/vectors"
 	"github.com/vedette-hids/vedette/manager/alert"
 	"github.com/vedette-hids/vedette/rules"
 	"github.com/vedette-hids/vedette/rules/decode"
@@ -27,22 +28,9 @@ func (d *discard) Record(_ *event.Event, out *rules.Outcome) {
 
 func (*discard) Idle(time.Time) {}
 
-// corpus gives the directory with OSSEC's rules and recorded logs.
-func corpus(b *testing.B) string {
+func corpusRules(b *testing.B) *rules.Ruleset {
 	b.Helper()
-	dir := os.Getenv("VEDETTE_CORPUS")
-	if dir == "" {
-		dir = "../../../shared"
-	}
-	if _, err := os.Stat(filepath.Join(dir, "corpus")); err != nil {
-		b.Skipf("no corpus at %s; set VEDETTE_CORPUS", dir)
-	}
-	return dir
-}
-
-func corpusRules(b *testing.B, dir string) *rules.Ruleset {
-	b.Helper()
-	root := filepath.Join(dir, "corpus", "ossec-4.3.0")
+	root := vectors.Corpus(b, "corpus", "ossec-4.3.0")
 	var src rules.Sources
 	read := func(p string) []byte {
 		data, err := os.ReadFile(filepath.Join(root, p))
@@ -63,21 +51,10 @@ func corpusRules(b *testing.B, dir string) *rules.Ruleset {
 	return rs
 }
 
-func logLines(b *testing.B, dir, source string) []string {
+func logLines(b *testing.B, source string) []string {
 	b.Helper()
-	f, err := os.Open(filepath.Join(dir, "vectors", "logs", "ossec-4.3.0", source+".stream.jsonl"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
 	var lines []string
-	sc := bufio.NewScanner(f)
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		var l struct{ Log string }
-		if err := json.Unmarshal(sc.Bytes(), &l); err != nil {
-			b.Fatal(err)
-		}
+	for _, l := range vectors.ReadFile[struct{ Log string }](b, vectors.Corpus(b, "vectors", "logs", "ossec-4.3.0", source+".stream.jsonl")) {
 		lines = append(lines, l.Log)
 	}
 	return lines
@@ -86,17 +63,18 @@ func logLines(b *testing.B, dir, source string) []string {
 // BenchmarkPipeline is the whole analysis: decode, match, correlate, format alerts. Run it with -cpu 1 and again with -cpu 2 to see
 // what the second core brings (in one run, -cpu 1,2, the first value does not reach the parts of a benchmark).
 func BenchmarkPipeline(b *testing.B) {
-	dir := corpus(b)
-	rs := corpusRules(b, dir)
+	rs := corpusRules(b)
 	for _, source := range []string{"openssh", "linux", "apache"} {
-		lines := logLines(b, dir, source)
+		lines := logLines(b, source)
 		b.Run(source, func(b *testing.B) {
 			p := New(Options{Ruleset: rs, State: rules.NewState(rs, rules.Stores{}), Recorder: &discard{}, LocalHost: "vm"})
 			ctx, cancel := context.WithCancel(b.Context())
 			done := make(chan error, 1)
 			go func() { done <- p.Run(ctx) }()
 			now := time.Unix(1700000000, 0)
+			heap.Pace(ctx, heap.Goal) // as the manager does
 			b.ReportAllocs()
+			cpu := cputime.Used()
 			for i := 0; b.Loop(); i++ {
 				m := event.Message{Kind: event.KindLog, Location: "/var/log/x", Text: lines[i%len(lines)]}
 				if err := p.Submit(ctx, event.NewEvent(m, nil, now.Add(time.Duration(i)*time.Millisecond))); err != nil {
@@ -108,6 +86,7 @@ func BenchmarkPipeline(b *testing.B) {
 				b.Fatal(err)
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(b.N)/(cputime.Used()-cpu).Seconds(), "events/cpu-s")
 		})
 	}
 }
