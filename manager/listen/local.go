@@ -54,24 +54,35 @@ func (q *LocalQueue) Run(ctx context.Context) error {
 	})
 	defer stop()
 	defer q.Close()
-	buf := make([]byte, event.MaxMessage+1)
+	r, err := newLocalReader(q.conn, event.MaxMessage+1)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", q.path, err)
+	}
 	for {
-		n, err := q.conn.Read(buf)
+		batch, err := r.read()
 		if err != nil {
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return nil
 			}
 			return fmt.Errorf("reading %s: %w", q.path, err)
 		}
-		q.received.Add(1)
-		ev, err := event.ParseQueue(string(buf[:n]), q.now())
-		if err != nil {
-			q.malformed.Add(1)
-			q.log.Every("1106 local", 10*time.Second).Code(1106, "ERROR", "String not correctly formatted.")
-			continue
+		now := q.now()
+		for _, d := range batch {
+			q.take(work, d.data, now)
 		}
-		q.deliver(work, ev)
 	}
+}
+
+// take delivers one message.
+func (q *LocalQueue) take(ctx context.Context, message []byte, now time.Time) {
+	q.received.Add(1)
+	ev, err := event.ParseQueue(string(message), now)
+	if err != nil {
+		q.malformed.Add(1)
+		q.log.Every("1106 local", 10*time.Second).Code(1106, "ERROR", "String not correctly formatted.")
+		return
+	}
+	q.deliver(ctx, ev)
 }
 
 // Close releases the socket of a queue that will not be run.

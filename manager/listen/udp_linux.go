@@ -48,7 +48,12 @@ func forceBuffer(conn *net.UDPConn, size int) error {
 // oobSize has room for the SO_RXQ_OVFL counter.
 const oobSize = 32
 
-func newBatchReader(conn *net.UDPConn, size int) (batchReader, error) {
+func newBatchReader(conn *net.UDPConn, size int) (batchReader, error) { return newMmsgReader(conn, size) }
+
+func newLocalReader(conn *net.UnixConn, size int) (batchReader, error) { return newMmsgReader(conn, size) }
+
+// newMmsgReader makes a reader of datagrams of up to size bytes; larger ones are cut.
+func newMmsgReader(conn syscall.Conn, size int) (batchReader, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -131,7 +136,7 @@ func (r *mmsgReader) countDrops(i int) {
 	r.drops.Store(old + (now-old)&0xffffffff)
 }
 
-// sockaddr reads the source address; IPv4-mapped addresses come out as IPv4.
+// sockaddr reads the source address; IPv4-mapped addresses come out as IPv4, others than IP as none.
 func sockaddr(sa *unix.RawSockaddrInet6) netip.AddrPort {
 	port := binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(&sa.Port))[:])
 	switch sa.Family {

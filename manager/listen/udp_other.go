@@ -13,6 +13,28 @@ func newBatchReader(conn *net.UDPConn, size int) (batchReader, error) {
 	return newSimpleReader(conn, size), nil
 }
 
+func newLocalReader(conn *net.UnixConn, size int) (batchReader, error) {
+	return &localReader{conn: conn, buf: make([]byte, size)}, nil
+}
+
+// localReader is simpleReader for a UNIX socket.
+type localReader struct {
+	conn *net.UnixConn
+	buf  []byte
+	out  [1]datagram
+}
+
+func (r *localReader) read() ([]datagram, error) {
+	n, err := r.conn.Read(r.buf)
+	if err != nil {
+		return nil, err
+	}
+	r.out[0] = datagram{data: r.buf[:n]}
+	return r.out[:], nil
+}
+
+func (r *localReader) lost() uint64 { return 0 }
+
 // simpleReader reads one datagram per call: systems without recvmmsg.
 type simpleReader struct {
 	conn *net.UDPConn
