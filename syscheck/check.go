@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"sync/atomic"
 	"time"
 
 	"github.com/vedette-hids/vedette/syscheck/sum"
@@ -21,53 +20,48 @@ const (
 	outcomeFailed
 )
 
-// worker holds what one goroutine needs to check files.
-type worker struct {
-	m        *Monitor
-	hasher   *sum.Hasher
-	throttle *throttle // nil: full speed
-	read     atomic.Int64
-	bytes    atomic.Int64
-	keep     []byte
-}
-
-func (m *Monitor) newWorker(t *throttle) *worker {
-	return &worker{m: m, hasher: sum.NewHasher(), throttle: t}
-}
-
-// check compares the file at path with the baseline, sends the message that is due and then brings the baseline up to date (spec section
-// 4.9 and 4.10). The error is that of the sink, of ctx or of the baseline; trouble
-// with the file is logged.
-func (w *worker) check(ctx context.Context, j job) (outcome, error) {
-	m, path := w.m, j.path
-	defer m.lock(path).Unlock()
-	old, known := m.store.get(path)
-	r := m.rootOf(path)
-	info, err := lstat(path)
-	if !j.walked {
-		err = belowRoot(r, path, err)
+// begin compares the attributes of the file of t with the baseline. Unless that is enough for an outcome, it opens the file, which read and
+// finish go on with (spec section 4.9 and 4.10). The error is that of the sink, of ctx or of the baseline; trouble with the file is logged.
+func (w *worker) begin(ctx context.Context, t *task) (found outcome, done bool, err error) {
+	m, path := w.m, t.path
+	t.old, t.known = m.store.get(path)
+	t.r = m.rootOf(path)
+	if !t.looked {
+		t.info, err = lstat(path)
+	}
+	if !t.walked {
+		err = belowRoot(t.r, path, err)
 	}
 	if err != nil && !gone(err) {
 		m.log.Text("Error accessing '%s'.", path)
-		return outcomeFailed, nil
+		return outcomeFailed, true, nil
 	}
-	if err != nil || info.kind != kindRegular && info.kind != kindSymlink {
-		if !known {
-			return outcomeNone, nil
+	if err != nil || t.info.kind != kindRegular && t.info.kind != kindSymlink {
+		if !t.known {
+			return outcomeNone, true, nil
 		}
-		return outcomeDeleted, m.deleted(ctx, path)
+		return outcomeDeleted, true, m.deleted(ctx, path)
 	}
-	if r == nil || !known && m.ignore.match(path) {
-		return outcomeNone, nil
+	if t.r == nil || !t.known && m.ignore.match(path) {
+		return outcomeNone, true, nil
 	}
-	target := linkTarget(path, &info)
-	if known && old.holds(r.set, &info, target) {
-		if j.forward {
-			return outcomeNone, m.send(ctx, message(old.text(), path, ""))
+	t.target = linkTarget(path, &t.info)
+	if t.known && t.old.holds(t.r.set, &t.info, t.target) {
+		if t.forward {
+			return outcomeNone, true, m.send(ctx, message(t.old.text(), path, ""))
 		}
-		return outcomeNone, nil
+		return outcomeNone, true, nil
 	}
-	return w.compare(ctx, r, path, &info, target, &old, known, j.forward)
+	reads, err := w.open(t)
+	if errors.Is(err, errVanished) && t.looked { // since the walker came by
+		t.looked = false
+		return w.begin(ctx, t)
+	}
+	if reads {
+		return outcomeNone, false, nil
+	}
+	found, err = w.conclude(ctx, t, nil, err)
+	return found, true, err
 }
 
 // belowRoot corrects the result of lstat: a path that leads through a symbolic link below the root does not exist, because a walk does not
@@ -104,34 +98,33 @@ func (m *Monitor) deleted(ctx context.Context, path string) error {
 	return m.store.remove(path)
 }
 
-// compare reads the file and decides between new, changed and unchanged.
-func (w *worker) compare(ctx context.Context, r *root, path string, info, target *fileInfo, old *entry, known, forward bool) (outcome, error) {
-	m := w.m
-	e, content, err := w.build(ctx, r, path, info, target)
-	if err != nil && ctx.Err() != nil {
+// conclude decides between new, changed and unchanged once all of the file is known that can be known; failed is why it could not be
+// read. It sends the message that is due and then brings the baseline up to date.
+func (w *worker) conclude(ctx context.Context, t *task, content []byte, failed error) (outcome, error) {
+	m, path, e := w.m, t.path, t.entry
+	if failed != nil && ctx.Err() != nil {
 		return outcomeFailed, ctx.Err()
 	}
-	if errors.Is(err, errVanished) { // its own event or the next scan will tell
+	if errors.Is(failed, errVanished) { // its own event or the next scan will tell
 		return outcomeNone, nil
 	}
-	failed := err != nil
-	if failed {
-		m.log.Warn("Unable to read file '%s' for checksum: %v", path, err)
-		if known {
+	if failed != nil {
+		m.log.Warn("Unable to read file '%s' for checksum: %v", path, failed)
+		if t.known {
 			return outcomeFailed, nil // no false change
 		}
 	}
 	text := e.text()
-	if known && old.set == r.set && !sum.RealChange(old.text(), text) {
-		if forward {
+	if t.known && t.old.set == t.r.set && !sum.RealChange(t.old.text(), text) {
+		if t.forward {
 			if err := m.send(ctx, message(text, path, "")); err != nil {
 				return outcomeNone, err
 			}
 		}
 		return outcomeNone, m.store.put(path, e)
 	}
-	diff := w.snapshot(r, path, e, content)
-	if !known {
+	diff := w.snapshot(t.r, path, e, content)
+	if !t.known {
 		diff = ""
 	}
 	if err := m.send(ctx, message(text, path, diff)); err != nil {
@@ -141,9 +134,9 @@ func (w *worker) compare(ctx context.Context, r *root, path string, info, target
 		return outcomeNone, err
 	}
 	switch {
-	case failed:
+	case failed != nil:
 		return outcomeFailed, nil
-	case known:
+	case t.known:
 		return outcomeChanged, nil
 	}
 	return outcomeNew, nil
@@ -169,99 +162,86 @@ func (w *worker) snapshot(r *root, path string, e *entry, content []byte) string
 // errVanished says that the file was replaced or removed between looking at it and opening it.
 var errVanished = errors.New("file changed while it was looked at")
 
-// build makes the entry of a file that exists. With an error the entry is valid but has no hashes. content is the whole file if a
-// snapshot of it may be wanted, else nil.
-func (w *worker) build(ctx context.Context, r *root, path string, info, target *fileInfo) (e *entry, content []byte, err error) {
-	e = &entry{set: r.set, link: info.kind == kindSymlink, stamp: contentStamp(info, target)}
+// open makes the entry of a file that exists, and opens the file if it has to be read. With an error the entry is valid but has no hashes.
+func (w *worker) open(t *task) (reads bool, err error) {
+	r, info := t.r, &t.info
+	e := &entry{set: r.set, link: info.kind == kindSymlink, stamp: contentStamp(info, t.target)}
+	t.entry = e
 	e.file = sum.File{Size: info.size, Mode: info.mode, UID: info.uid, GID: info.gid}
 	if e.link && e.stamp == (stamp{}) {
-		return e, nil, nil
+		return false, nil
 	}
 	if r.set&sum.Hashes == 0 && !r.ReportChanges {
-		return e, nil, nil
+		return false, nil
 	}
-	now := time.Now().UnixNano()
-	f, opened, err := openContent(path, e.link)
+	t.begun = time.Now().UnixNano()
+	f, opened, err := openContent(t.path, e.link)
 	switch {
 	case err != nil && (gone(err) || errors.Is(err, errNotRegular) || replaced(err)):
-		return e, nil, errVanished
+		return false, errVanished
 	case err != nil:
 		e.racy = true
-		return e, nil, err
+		return false, err
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
 	e.stamp = opened.stamp
 	if !e.link {
 		e.file.Size, e.file.Mode, e.file.UID, e.file.GID = opened.size, opened.mode, opened.uid, opened.gid
 	}
 	if opened.size > w.m.opts.MaxFileSize {
-		w.m.log.Every("syscheck size", time.Hour).Warn("File '%s' is larger than %d bytes and is not hashed.", path, w.m.opts.MaxFileSize)
-		return e, nil, nil
+		f.Close() //nolint:errcheck // opened for reading
+		w.m.log.Every("syscheck size", time.Hour).Warn("File '%s' is larger than %d bytes and is not hashed.", t.path, w.m.opts.MaxFileSize)
+		return false, nil
 	}
-	share := w.m.cfg.PrefilterCmd == "" && !r.ReportChanges && opened.size >= seenMin && opened.stamp.proves(now)
-	if share {
-		d, found, err := w.m.seen.find(ctx, opened.stamp, r.set&sum.Hashes)
-		if err != nil {
-			return e, nil, err
-		}
-		if found {
-			e.file.Digests = d
-			return e, nil, nil
-		}
-	}
-	content, err = w.hash(ctx, r, path, f, e)
-	after, rerr := f.restat()
-	e.racy = err != nil || rerr != nil || after.stamp != opened.stamp || !opened.stamp.proves(now)
-	if share {
-		d := e.file.Digests
-		if e.racy {
-			d.Has = 0
-		}
-		w.m.seen.put(opened.stamp, d)
-	}
-	if err != nil {
-		return e, nil, err
-	}
-	return e, content, nil
+	t.file, t.open = f, true
+	t.share = w.m.cfg.PrefilterCmd == "" && !r.ReportChanges && opened.size >= seenMin && opened.stamp.proves(t.begun)
+	return true, nil
 }
 
-// hash reads the file once and fills in the digests.
-func (w *worker) hash(ctx context.Context, r *root, path string, f content, e *entry) ([]byte, error) {
-	set := e.set & sum.Hashes
-	if w.m.cfg.PrefilterCmd != "" && set&(sum.MD5|sum.SHA1) != 0 {
-		d, err := w.m.prefilter(ctx, w.hasher, path, set)
+// source says what of the open file has to be read: ok is false if nothing has.
+func (w *worker) source(ctx context.Context, t *task) (src sum.Source, ok bool, err error) {
+	e := t.entry
+	src = sum.Source{Reader: t.file, Set: e.set & sum.Hashes, Limits: sum.Limits{Bytes: e.stamp.size}}
+	if w.m.cfg.PrefilterCmd != "" && src.Set&(sum.MD5|sum.SHA1) != 0 {
+		d, err := w.m.prefilter(ctx, t.path, src.Set)
 		if err != nil {
-			return nil, err
+			return src, false, err
 		}
 		e.file.Digests = d
-		set &= sum.SHA256
+		src.Set &= sum.SHA256
 	}
-	limits := sum.Limits{Bytes: e.stamp.size}
 	if e.stamp.size == 0 { // files of /proc have size 0 and content
-		limits.Bytes = min(w.m.opts.MaxFileSize, maxUnsized)
+		src.Limits.Bytes = min(w.m.opts.MaxFileSize, maxUnsized)
 	}
 	if w.throttle != nil && w.throttle.rate > 0 {
-		limits.Pace = w.throttle.bytes
+		src.Limits.Pace = w.throttle.bytes
 	}
-	keep := r.ReportChanges && !e.link && e.stamp.size <= w.m.opts.MaxSnapshot
-	if keep {
-		w.keep = w.keep[:0]
-		limits.Keep = &w.keep
+	if w.keeps(t) {
+		t.kept = []byte{}
+		src.Limits.Keep = &t.kept
 	}
-	if set == 0 && !keep {
-		return nil, nil
-	}
-	d, n, err := w.hasher.Read(ctx, f, set, limits)
-	w.read.Add(1)
-	w.bytes.Add(n)
+	return src, src.Set != 0 || t.kept != nil, nil
+}
+
+// keeps reports whether the content of a file may be wanted for a snapshot.
+func (w *worker) keeps(t *task) bool {
+	return t.r.ReportChanges && !t.entry.link && t.entry.stamp.size <= w.m.opts.MaxSnapshot
+}
+
+// finish takes what the reading of a file gave and concludes.
+func (w *worker) finish(ctx context.Context, t *task, d sum.Digests, err error) (outcome, error) {
+	e := t.entry
+	after, rerr := t.file.restat()
+	e.racy = err != nil || rerr != nil || after.stamp != e.stamp || !e.stamp.proves(t.begun)
 	if err != nil {
-		return nil, err
+		e.file.Digests = sum.Digests{}
+	} else {
+		e.file.Merge(d)
 	}
-	e.file.Merge(d)
-	if !keep {
-		return nil, nil
+	if t.owns && !e.racy {
+		w.m.seen.put(e.stamp, e.file.Digests)
+		t.owns = false
 	}
-	return append(make([]byte, 0, len(w.keep)), w.keep...), nil
+	return w.conclude(ctx, t, t.kept, err)
 }
 
 // maxUnsized bounds the reading of a file that claims to be empty.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -109,8 +108,7 @@ type Monitor struct {
 
 	scanning sync.Mutex    // one full scan at a time
 	request  chan struct{} // a scan was asked for
-	locks    [256]sync.Mutex
-	seed     maphash.Seed
+	locks    pathLocks
 	sending  sync.Mutex
 	rt       *realtime // nil without realtime directories
 	based    bool      // the base-line scan of this process is done; under scanning
@@ -133,7 +131,6 @@ func New(cfg *config.Syscheck, sink event.Sink, log *olog.Log, opts Options) (*M
 		nodiff:  filter{cfg.NoDiff, cfg.NoDiffMatch},
 		snaps:   snapshots{dir: opts.DiffDir, max: opts.MaxSnapshot, keep: opts.KeepStates},
 		request: make(chan struct{}, 1),
-		seed:    maphash.MakeSeed(),
 		seen:    newSeen(),
 	}
 	m.throttle = &throttle{sleep: opts.Sleep, after: opts.SleepAfter, rate: cfg.IOBudget * 1e6}
@@ -232,13 +229,6 @@ func (m *Monitor) rootOf(path string) *root {
 		}
 	}
 	return nil
-}
-
-// lock serialises the checks of one path.
-func (m *Monitor) lock(path string) *sync.Mutex {
-	l := &m.locks[maphash.String(m.seed, path)%uint64(len(m.locks))]
-	l.Lock()
-	return l
 }
 
 // maxText bounds the text of a message, so that it still fits the manager's limit with the longest agent location in front.

@@ -15,7 +15,7 @@ const prefilterTime = 60 * time.Second
 
 // prefilter computes the md5 and sha1 of what the configured command prints for a file (spec section 1). The command line is split
 // at blanks, the path is its last argument; no shell sees either.
-func (m *Monitor) prefilter(ctx context.Context, h *sum.Hasher, path string, set sum.Set) (d sum.Digests, err error) {
+func (m *Monitor) prefilter(ctx context.Context, path string, set sum.Set) (d sum.Digests, err error) {
 	ctx, cancel := context.WithTimeout(ctx, prefilterTime)
 	defer cancel()
 	args := append(strings.Fields(m.cfg.PrefilterCmd), path)
@@ -28,7 +28,7 @@ func (m *Monitor) prefilter(ctx context.Context, h *sum.Hasher, path string, set
 	if err := cmd.Start(); err != nil {
 		return d, fmt.Errorf("prefilter command: %w", err)
 	}
-	d, _, err = h.Read(ctx, out, set&(sum.MD5|sum.SHA1), sum.Limits{Bytes: m.opts.MaxFileSize})
+	d, _, err = sum.NewHasher().Read(ctx, out, set&(sum.MD5|sum.SHA1), sum.Limits{Bytes: m.opts.MaxFileSize})
 	if werr := cmd.Wait(); err == nil && werr != nil && ctx.Err() != nil {
 		err = werr
 	}

@@ -88,7 +88,7 @@ func (m *Monitor) finish(ctx context.Context, baseline bool) error {
 func (m *Monitor) newPass(baseline bool) *pass {
 	p := &pass{m: m, throttle: m.throttle, full: true, forward: baseline && !m.opts.NoForward}
 	if p.forward {
-		p.resume = m.store.resume()
+		p.resume = parseMark(m.store.resume())
 	}
 	if m.opts.Progress != nil {
 		p.known = int64(m.store.count())
@@ -109,13 +109,13 @@ func (m *Monitor) remember(p *pass, err error) error {
 	case !p.forward:
 		return nil
 	case err == nil:
-		if p.resume == "" && m.store.resume() == "" {
+		if p.resume == (mark{}) && m.store.resume() == "" {
 			return nil
 		}
 		return m.store.setResume("")
 	case errors.Is(err, context.Canceled):
-		if at := p.safe(); at != "" && (p.resume == "" || walksBefore(p.resume, at)) {
-			return m.store.setResume(at)
+		if at, ok := p.safe(); ok && p.before(p.resume, at) {
+			return m.store.setResume(at.text())
 		}
 	}
 	return nil

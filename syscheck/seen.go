@@ -1,7 +1,6 @@
 package syscheck
 
 import (
-	"context"
 	"sync"
 
 	"github.com/vedette-hids/vedette/syscheck/sum"
@@ -26,29 +25,21 @@ func newSeen() *seen {
 	return &seen{digests: map[stamp]sum.Digests{}, busy: map[stamp]chan struct{}{}}
 }
 
-// find gives the digests of a content, after waiting for a worker that reads it now. When it gives false, the caller has to read the content
-// and then call put.
-func (s *seen) find(ctx context.Context, key stamp, set sum.Set) (sum.Digests, bool, error) {
-	for {
-		s.mu.Lock()
-		if d, ok := s.digests[key]; ok && d.Has&set == set {
-			s.mu.Unlock()
-			d.Has &= set
-			return d, true, nil
-		}
-		wait, ok := s.busy[key]
-		if !ok {
-			s.busy[key] = make(chan struct{})
-			s.mu.Unlock()
-			return sum.Digests{}, false, nil
-		}
-		s.mu.Unlock()
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return sum.Digests{}, false, ctx.Err()
-		}
+// find gives the digests of a content, or a channel that closes when the worker that reads it now has come to its end; then find has to be
+// asked again. When it gives neither, the caller has to read the content and then call put. It never blocks: whoever waits may hold what
+// the other one waits for.
+func (s *seen) find(key stamp, set sum.Set) (d sum.Digests, found bool, wait <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d, ok := s.digests[key]; ok && d.Has&set == set {
+		d.Has &= set
+		return d, true, nil
 	}
+	if wait, ok := s.busy[key]; ok {
+		return d, false, wait
+	}
+	s.busy[key] = make(chan struct{})
+	return d, false, nil
 }
 
 // put ends the reading of a content. d is kept if it has digests, which the caller may claim only when the content did not change meanwhile.

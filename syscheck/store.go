@@ -40,6 +40,7 @@ type store struct {
 	db      *bolt.DB
 	last    uint64                       // highest directory number
 	dirs    map[string]uint64            // pending: new directories; 0 = removed
+	under   map[string][]string          // pending: directory → names in it that lead to new directories
 	files   map[uint64]map[string]*entry // pending: directory number → name → entry; nil = removed
 	changes int                          // number of pending entries
 	oldDirs map[string]uint64            // small cache of numbers in the file
@@ -99,6 +100,7 @@ func tryOpen(path string) (s *store, err error) {
 
 func (s *store) reset() {
 	s.dirs = map[string]uint64{}
+	s.under = map[string][]string{}
 	s.files = map[uint64]map[string]*entry{}
 	s.changes = 0
 }
@@ -169,6 +171,18 @@ func (s *store) ensureLocked(path string) uint64 {
 	}
 	s.last++
 	s.dirs[path] = s.last
+	for path != "/" && path != "." {
+		dir, name := split(path)
+		names := s.under[dir]
+		if slices.Contains(names[max(0, len(names)-1):], name) { // the last one, as walks come by
+			break
+		}
+		s.under[dir] = append(names, name)
+		if len(names) > 0 {
+			break
+		}
+		path = dir
+	}
 	return s.last
 }
 
@@ -395,12 +409,9 @@ func (s *store) hasTree(path string) bool {
 // children lists the names directly below dir that lead to known directories.
 func (s *store) children(dir string) (names []string) {
 	prefix := []byte(join(dir, ""))
-	for _, path := range s.pendingDirs() {
-		if rest, ok := strings.CutPrefix(path, string(prefix)); ok && rest != "" {
-			name, _, _ := strings.Cut(rest, "/")
-			names = append(names, name)
-		}
-	}
+	s.mu.Lock()
+	names = slices.Clone(s.under[dir])
+	s.mu.Unlock()
 	s.view(func(tx *bolt.Tx) {
 		c := tx.Bucket(bucketDirs).Cursor()
 		for k, _ := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); {

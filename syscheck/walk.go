@@ -20,6 +20,9 @@ type job struct {
 	path    string
 	forward bool
 	walked  bool // the walker has just come by: the directories above are real
+	looked  bool // info is what lstat said then
+	info    fileInfo
+	place   *place
 }
 
 // pass is one walk, of all roots or of a part of the tree. The walker is one goroutine; what it finds is checked by the workers.
@@ -27,31 +30,34 @@ type pass struct {
 	m        *Monitor
 	throttle *throttle // nil: full speed
 	forward  bool      // base-line scan: send unchanged files too
-	resume   string    // forward only from this directory on
+	resume   mark      // forward only from this directory on
 	jobs     chan job
 	workers  []*worker
 	full     bool // a scan of everything: shows progress, ends on disk
 
 	lostPaths []string // directories that are gone
-	emitted   int64
-	completed atomic.Int64
-	places    []place // directories whose jobs may still be running
+	places    []*place // directories whose jobs may still be running, and the present one
 
 	files, failed atomic.Int64
 	known         int64
 	root, dir     string
+	forwards      bool // the state of the unchanged files in dir has to be sent
 	lastShown     time.Time
 	counts        [5]atomic.Int64
 }
 
-// place is a directory and the number of jobs given out before it.
+// place is a directory and the number of its jobs that are not done.
 type place struct {
-	dir     string
-	emitted int64
+	mark
+	open atomic.Int64
 }
 
-// jobsAhead is how far the walker may run ahead of the workers.
-const jobsAhead = 512
+const (
+	// jobsAhead is how far the walker may run ahead of the workers.
+	jobsAhead = 512
+	// maxPlaces bounds the memory for directories while one huge file holds up the oldest of them.
+	maxPlaces = 4096
+)
 
 // run starts the workers, calls walk with a context that ends when a worker fails, and waits for all.
 func (p *pass) run(ctx context.Context, walk func(context.Context) error) error {
@@ -61,7 +67,7 @@ func (p *pass) run(ctx context.Context, walk func(context.Context) error) error 
 	var done sync.WaitGroup
 	for _, w := range p.workers {
 		done.Go(func() {
-			if err := p.work(ctx, w); err != nil {
+			if err := w.work(ctx, p); err != nil {
 				cancel(err)
 			}
 		})
@@ -81,57 +87,46 @@ func (p *pass) run(ctx context.Context, walk func(context.Context) error) error 
 	return errors.Join(err, p.m.store.flush())
 }
 
-func (p *pass) work(ctx context.Context, w *worker) error {
-	for j := range p.jobs {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		before := w.read.Load()
-		found, err := w.check(ctx, j)
-		if err != nil {
-			return err
-		}
-		p.counts[found].Add(1)
-		p.completed.Add(1)
-		if err := p.throttle.file(ctx, w.read.Load() != before); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // emit hands a path to the workers.
 func (p *pass) emit(ctx context.Context, j job) error {
+	if n := len(p.places); n > 0 {
+		j.place = p.places[n-1]
+		j.place.open.Add(1)
+	}
 	select {
 	case p.jobs <- j:
-		p.emitted++
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// safe is the last directory before which everything has been checked.
-func (p *pass) safe() string {
-	done := p.completed.Load() - int64(len(p.workers)) // workers finish out of order
-	at := ""
-	for _, pl := range p.places {
-		if pl.emitted > max(done, 0) {
-			break
-		}
-		at = pl.dir
+// safe is the directory before which everything has been checked; false if nothing is.
+func (p *pass) safe() (mark, bool) {
+	p.forget()
+	if len(p.places) == 0 {
+		return mark{}, false
 	}
-	return at
+	return p.places[0].mark, true
 }
 
-// enter notes that the walk begins a directory.
-func (p *pass) enter(dir string) {
-	p.dir = dir
-	done := p.completed.Load() - int64(len(p.workers))
-	for len(p.places) > 1 && p.places[1].emitted <= done {
-		p.places = p.places[1:]
+// forget drops the directories before the present one that are done.
+func (p *pass) forget() {
+	done := 0
+	for done < len(p.places)-1 && p.places[done].open.Load() == 0 {
+		done++
 	}
-	p.places = append(p.places, place{dir, p.emitted})
+	p.places = slices.Delete(p.places, 0, done)
+}
+
+// enter notes that the walk begins a directory. When there are too many already, its jobs count to the one before.
+func (p *pass) enter(dir string) {
+	at := mark{p.root, dir}
+	p.dir, p.forwards = dir, p.forward && !p.before(at, p.resume)
+	p.forget()
+	if len(p.places) < maxPlaces {
+		p.places = append(p.places, &place{mark: at})
+	}
 	p.show(false)
 }
 
@@ -150,7 +145,8 @@ func (p *pass) walkRoot(ctx context.Context, r *root) error {
 			return nil
 		}
 		p.files.Add(1)
-		return p.emit(ctx, job{path: r.path, forward: p.forwards(r.path)})
+		p.enter(r.path)
+		return p.emit(ctx, job{path: r.path, forward: p.forwards})
 	}
 	return p.walk(ctx, r, r.path)
 }
@@ -163,14 +159,10 @@ func (p *pass) missingRoot(ctx context.Context, r *root, err error) error {
 		return p.emit(ctx, job{path: r.path, forward: false})
 	}
 	if info, lerr := lstat(r.path); lerr == nil && info.kind == kindSymlink && r.covers(r.path) && !p.m.ignore.match(r.path) {
-		return p.emit(ctx, job{path: r.path, forward: p.forwards(r.path)}) // a dangling link
+		p.enter(r.path)
+		return p.emit(ctx, job{path: r.path, forward: p.forwards}) // a dangling link
 	}
 	return nil
-}
-
-// forwards reports whether the state of an unchanged file has to be sent.
-func (p *pass) forwards(path string) bool {
-	return p.forward && (p.resume == "" || !walksBefore(path, p.resume))
 }
 
 // walksBefore compares two paths in the order of a walk, in which what a directory holds follows the directory itself.
@@ -325,11 +317,11 @@ func (p *pass) file(ctx context.Context, r *root, path string, info *fileInfo, o
 	if p.files.Add(1)&1023 == 0 {
 		p.show(false)
 	}
-	forward := p.forwards(path)
+	forward := p.forwards
 	if !forward && old != nil && old.holds(r.set, info, linkTarget(path, info)) {
 		return p.throttle.file(ctx, false)
 	}
-	return p.emit(ctx, job{path, forward, true})
+	return p.emit(ctx, job{path: path, forward: forward, walked: true, looked: true, info: *info})
 }
 
 // lostDirs handles the known directories below dir that are not there any more.
