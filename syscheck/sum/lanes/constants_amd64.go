@@ -3,6 +3,8 @@
 package lanes
 
 // md5Constants are RFC 1321's table T, the parts of the sines.
+//
+//lint:ignore U1000 the assembly reads it
 var md5Constants = [64]uint32{
 	0xd76aa478, 0xe8c7b756, 0x242070db, 0xc1bdceee, 0xf57c0faf, 0x4787c62a, 0xa8304613, 0xfd469501,
 	0x698098d8, 0x8b44f7af, 0xffff5bb1, 0x895cd7be, 0x6b901122, 0xfd987193, 0xa679438e, 0x49b40821,
@@ -15,11 +17,15 @@ var md5Constants = [64]uint32{
 }
 
 // sha1Constants are FIPS 180-4's K for twenty rounds each.
+//
+//lint:ignore U1000 the assembly reads it
 var sha1Constants = [4]uint32{
 	0x5a827999, 0x6ed9eba1, 0x8f1bbcdc, 0xca62c1d6,
 }
 
 // sha256Constants are FIPS 180-4's K, the parts of the cube roots.
+//
+//lint:ignore U1000 the assembly reads it
 var sha256Constants = [64]uint32{
 	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
 	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
