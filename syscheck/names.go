@@ -50,26 +50,63 @@ func (n *names) add(list []string) {
 	n.blocks = append(n.blocks, b)
 }
 
-// readNames lists a directory.
-func readNames(dir string) (names, error) {
+// maxNames is how many names of a directory are in memory at a time, at most twice while it is read. A larger directory is read several times.
+const maxNames = 1 << 17
+
+// readNames lists the names of a directory that come after a name ("" = from the beginning), in order, the first most of them; more says that
+// there are others after them.
+func readNames(dir, after string, most int) (n names, more bool, err error) {
 	f, err := os.Open(dir)
 	if err != nil {
-		return names{}, err
+		return names{}, false, err
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
-	var n names
+	limit := ""     // names from here on are for later
 	for {
 		list, err := f.Readdirnames(blockNames)
+		list = slices.DeleteFunc(list, func(name string) bool {
+			late := limit != "" && name >= limit
+			more = more || late
+			return late || name <= after
+		})
 		if len(list) > 0 {
 			n.add(list)
+		}
+		if n.len() >= 2*most {
+			n.sort()
+			limit, more = strings.Clone(n.name(most)), true
+			n.order = n.order[:most]
+			n = n.packed()
 		}
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return names{}, err
+			return names{}, false, err
 		}
 	}
+	if n.sort(); n.len() > most {
+		n.order, more = n.order[:most], true
+	}
+	return n, more, nil
+}
+
+// sort brings the names in order.
+func (n *names) sort() {
 	slices.SortFunc(n.order, func(x, y uint32) int { return strings.Compare(n.at(x), n.at(y)) })
-	return n, nil
+}
+
+// packed is a copy that has no more than the names in order.
+func (n *names) packed() (p names) {
+	var list []string
+	for i := range n.len() {
+		if list = append(list, n.name(i)); len(list) == blockNames {
+			p.add(list)
+			list = list[:0]
+		}
+	}
+	if len(list) > 0 {
+		p.add(list)
+	}
+	return p
 }

@@ -42,18 +42,24 @@ func (t *throttle) file(ctx context.Context, read bool) error {
 	return nil
 }
 
-// bytes waits until the budget allows n more bytes. Unused budget is not saved up.
+// arrears is how far the budget may be behind, and is made good for afterwards: as long as the time that opening files and waking up
+// late take, so that the rate is met, and too short for a burst that anybody notices.
+const arrears = 100 * time.Millisecond
+
+// bytes takes n bytes that were read from the budget, and waits until it allows more.
 func (t *throttle) bytes(ctx context.Context, n int) error {
 	if t == nil || t.rate <= 0 {
 		return nil
 	}
 	t.mu.Lock()
 	now := time.Now()
-	if t.next.Before(now) {
+	if begin := now.Add(-arrears); t.next.IsZero() {
 		t.next = now
+	} else if t.next.Before(begin) {
+		t.next = begin
 	}
-	wait := t.next.Sub(now)
 	t.next = t.next.Add(time.Duration(float64(n) / t.rate * float64(time.Second)))
+	wait := t.next.Sub(now)
 	t.mu.Unlock()
 	return pause(ctx, wait)
 }

@@ -191,17 +191,26 @@ func (p *pass) walk(ctx context.Context, r *root, dir string) error {
 	if r.Realtime {
 		m.rt.addDir(dir)
 	}
-	list, err := readNames(dir)
+	list, more, err := readNames(dir, "", maxNames)
 	if err != nil {
 		return p.unreadable(ctx, dir, err)
 	}
 	m.store.ensureDir(dir)
-	subdirs, err := p.merge(ctx, r, dir, list)
-	if err != nil {
-		return err
+	known := newEntryReader(m.store, dir)
+	subdirs, err := p.merge(ctx, r, dir, known, list)
+	for err == nil && more {
+		if list, more, err = readNames(dir, list.name(list.len()-1), maxNames); err != nil {
+			return p.unreadable(ctx, dir, err)
+		}
+		var others []string
+		others, err = p.merge(ctx, r, dir, known, list)
+		subdirs = append(subdirs, others...)
 	}
-	if r.NoRecurse {
-		return nil
+	if err == nil {
+		err = p.gone(ctx, r, dir, known, "")
+	}
+	if err != nil || r.NoRecurse {
+		return err
 	}
 	if err := p.lostDirs(ctx, dir, subdirs); err != nil {
 		return err
@@ -224,10 +233,9 @@ func (p *pass) unreadable(ctx context.Context, dir string, err error) error {
 	return nil
 }
 
-// merge goes through the names in a directory and its baseline entries side by side and hands over what differs. It returns the
+// merge goes through names in a directory and its baseline entries side by side and hands over what differs. It returns the
 // directories to enter.
-func (p *pass) merge(ctx context.Context, r *root, dir string, list names) (subdirs []string, err error) {
-	known := newEntryReader(p.m.store, dir)
+func (p *pass) merge(ctx context.Context, r *root, dir string, known *entryReader, list names) (subdirs []string, err error) {
 	for i := range list.len() {
 		name := list.name(i)
 		if err := p.gone(ctx, r, dir, known, name); err != nil {
@@ -246,7 +254,7 @@ func (p *pass) merge(ctx context.Context, r *root, dir string, list names) (subd
 			subdirs = append(subdirs, strings.Clone(name))
 		}
 	}
-	return subdirs, p.gone(ctx, r, dir, known, "")
+	return subdirs, nil
 }
 
 // gone hands over the baseline entries before name ("" = all): their files are not there any more.

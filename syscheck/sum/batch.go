@@ -221,13 +221,13 @@ func (s *stream) fill(ctx context.Context) error {
 			s.end = true
 			return nil
 		}
-		if pace := s.src.Limits.Pace; pace != nil {
-			if err := pace(ctx, len(room)); err != nil {
+		n, err := s.src.Reader.Read(room)
+		s.take(room[:n])
+		if pace := s.src.Limits.Pace; pace != nil && n > 0 {
+			if err := pace(ctx, n); err != nil {
 				return err
 			}
 		}
-		n, err := s.src.Reader.Read(room)
-		s.take(room[:n])
 		if err == io.EOF || s.src.Limits.Bytes >= 0 && s.read >= s.src.Limits.Bytes {
 			s.end = true
 			return nil
