@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,7 +29,11 @@ func measure(args []string) {
 	var err error
 	switch args[0] {
 	case "scan":
-		r, err = scan(args[1], args[2])
+		r, err = profiled(args[3], func() (result, error) { return scan(args[1], args[2], 0) })
+	case "budget":
+		r, err = budget(args[1], args[2], args[3])
+	case "idle":
+		r, err = idle(args[1], args[2], args[3])
 	case "baseline":
 		r, err = managerBaseline(args[1], args[2])
 	default:
@@ -60,23 +65,54 @@ func (r *result) usage() {
 			r.Anon = kib << 10
 		}
 	}
-	var ru syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &ru) == nil {
-		r.CPU = time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
-	}
+	r.CPU = used()
 }
 
-// scan is the agent's part: one full scan of a tree with all attributes and three digests, at full speed, with the baseline that an
-// earlier scan in the same directory left.
-func scan(dir, tree string) (r result, err error) {
+// used is the processor time of this process.
+func used() time.Duration {
+	var ru syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &ru) != nil {
+		return 0
+	}
+	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+}
+
+// profiled writes a profile of f to a file if it has a name.
+func profiled(name string, f func() (result, error)) (r result, err error) {
+	if name == "" {
+		return f()
+	}
+	out, err := os.Create(name)
+	if err != nil {
+		return r, err
+	}
+	if err := pprof.StartCPUProfile(out); err != nil {
+		return r, errors.Join(err, out.Close())
+	}
+	r, err = f()
+	pprof.StopCPUProfile()
+	return r, errors.Join(err, out.Close())
+}
+
+// everything asks for all attributes and three digests.
+func everything(tree string) config.Directory {
+	return config.Directory{Path: tree, Size: true, Perm: true, Owner: true, Group: true, MD5: true, SHA1: true, SHA256: true}
+}
+
+var nowhere = event.SinkFunc(func(context.Context, event.Message) error { return nil })
+
+// scan is the agent's part: one full scan of a tree with all attributes and three digests, at full speed or with a budget, with the baseline
+// that an earlier scan in the same directory left.
+func scan(dir, tree string, rate float64) (r result, err error) {
 	state := filepath.Join(dir, "state")
 	if err := os.MkdirAll(state, 0o755); err != nil {
 		return r, err
 	}
-	cfg := &config.Syscheck{Directories: []config.Directory{{Path: tree, Size: true, Perm: true, Owner: true, Group: true, MD5: true, SHA1: true, SHA256: true}}}
-	nowhere := event.SinkFunc(func(context.Context, event.Message) error { return nil })
+	cfg := &config.Syscheck{Directories: []config.Directory{everything(tree)}, IOBudget: rate}
 	start := time.Now()
-	m, err := syscheck.New(cfg, nowhere, nil, syscheck.Options{Root: state, Scanned: func(s syscheck.Result) { r.Files, r.Read = s.Files, s.Read }})
+	m, err := syscheck.New(cfg, nowhere, nil, syscheck.Options{Root: state, Scanned: func(s syscheck.Result) {
+		r.Files, r.Read, r.Bytes = s.Files, s.Read, s.Bytes
+	}})
 	if err != nil {
 		return r, err
 	}
@@ -84,6 +120,45 @@ func scan(dir, tree string) (r result, err error) {
 	err = errors.Join(err, m.Close())
 	r.Took = time.Since(start)
 	return r, err
+}
+
+// budget is a first scan with a budget.
+func budget(dir, tree, rate string) (r result, err error) {
+	mb, err := strconv.ParseFloat(rate, 64)
+	if err != nil {
+		return r, err
+	}
+	dir = filepath.Join(dir, "budget-state")
+	r, err = scan(dir, tree, mb)
+	return r, errors.Join(err, os.RemoveAll(dir))
+}
+
+// idle scans a tree, watches it in real time for a while, and gives the processor time of that while.
+func idle(dir, tree, while string) (r result, err error) {
+	d, err := time.ParseDuration(while)
+	if err != nil {
+		return r, err
+	}
+	real := everything(tree)
+	real.Realtime = true
+	scanned := make(chan syscheck.Result, 1)
+	state := filepath.Join(dir, "idle")
+	defer os.RemoveAll(state)
+	m, err := syscheck.New(&config.Syscheck{Directories: []config.Directory{real}, ScanOnStart: true, Frequency: 43200}, nowhere, nil,
+		syscheck.Options{Root: state, Scanned: func(s syscheck.Result) { scanned <- s }})
+	if err != nil {
+		return r, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+	r.Files = (<-scanned).Files
+	time.Sleep(5 * time.Second) // what the scan left to tidy up
+	before := used()
+	time.Sleep(d)
+	r.Busy, r.Took = used()-before, d
+	cancel()
+	return r, <-ended
 }
 
 // managerBaseline is the manager's part: the first scan of an agent comes in.
