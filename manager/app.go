@@ -48,6 +48,7 @@ type App struct {
 
 	ruleset  *rules.Ruleset
 	pipe     *pipeline.Pipeline
+	fim      *baseline.Store
 	decider  *activeresponse.Decider
 	keys     *keys.Store
 	counters *keys.Counters
@@ -182,11 +183,14 @@ func (a *App) analysis(recorder *pipeline.Logs) error {
 	if err != nil {
 		return err
 	}
-	fim, err := baseline.Open(filepath.Join(a.o.Root, "queue", "syscheck"), baseline.OptionsOf(a.cfg.Syscheck, a.log))
+	integrity := baseline.OptionsOf(a.cfg.Syscheck, a.log)
+	integrity.Confirm = true
+	fim, err := baseline.Open(filepath.Join(a.o.Root, "queue", "syscheck"), integrity)
 	if err != nil {
 		return fmt.Errorf("opening the integrity baseline: %w", err)
 	}
 	a.onStop("integrity baseline", fim.Close)
+	a.fim, recorder.Written = fim, fim.Written
 	known := findings.Open(filepath.Join(a.o.Root, "queue", "rootcheck"))
 	known.SetLog(a.log)
 	state := rules.NewState(a.ruleset, stores)
@@ -280,6 +284,7 @@ func (a *App) Run(ctx context.Context) error {
 		}
 		supervise.Run(outputs, a.log, parts...)
 	}()
+	a.repeatAlerts(ctx)
 	a.remote.Info("Started (pid: %d).", os.Getpid())
 	a.log.Info("Started (pid: %d).", os.Getpid())
 	supervise.Run(ctx, a.remote, a.receivers()...)

@@ -2,6 +2,7 @@ package rootcheck
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -19,24 +20,43 @@ import (
 	"github.com/vedette-hids/vedette/config"
 )
 
+var storms = flag.Int("storms", 3, "scans for hidden processes in a storm of short-lived ones")
+
 // TestShortLivedProcessesAreNotHidden scans while processes start and end as fast as the machine can.
 func TestShortLivedProcessesAreNotHidden(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				_ = exec.Command("/bin/true").Run()
-			}
-		})
+	for _, args := range [][]string{
+		{"/bin/sh", "-c", "while :; do (:); done"},                         // forks
+		{"/bin/sh", "-c", "while :; do (:)& (:)& (:)& wait; done"},         // several at once
+		{"/bin/sh", "-c", "while :; do /bin/true; done"},                   // runs programs
+		{"/bin/sh", "-c", "while :; do (/bin/true & /bin/true & :); done"}, // leaves orphans behind
+	} {
+		wg.Go(func() { _ = exec.CommandContext(ctx, args[0], args[1:]...).Run() }) // is killed
 	}
-	for range 3 {
+	begin := forks(t)
+	for range *storms {
 		if got, lines := scan(t, &config.Rootcheck{CheckPids: true}, Options{}); len(got) > 0 {
 			t.Errorf("%q, log %q", got, lines)
 		}
 	}
+	t.Logf("%d scans, %d processes were started meanwhile", *storms, forks(t)-begin)
 	stop()
 	wg.Wait()
+}
+
+// forks is the number of processes and threads that were started since the system is up.
+func forks(t *testing.T) (n int) {
+	t.Helper()
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(stat), "\nprocesses ")
+	if _, err := fmt.Sscan(rest, &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // inNamespaces runs f on a thread of its own in new namespaces; the thread ends with it. It is not the process's first thread, which

@@ -7,6 +7,7 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"flag"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -21,6 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/syscheck/baseline"
 	"github.com/vedette-hids/vedette/syscheck/sum"
 )
 
@@ -77,7 +80,8 @@ type vandal struct {
 	dir     string
 	outside string
 	n       int
-	links   bool // hard links too: the system reports a change only under the name that it was made through
+	quiet   bool     // leaves alone the content and attributes of files with several names: the system reports a change only under one of them
+	touched []string // what the operations were about: these paths and those below them may have changed
 }
 
 func (v *vandal) path() string {
@@ -88,20 +92,34 @@ func (v *vandal) path() string {
 	return filepath.Join(p, string(rune('a'+v.r.IntN(4))))
 }
 
+// shared reports whether a path has several names, which a quiet vandal must not change through one of them.
+func (v *vandal) shared(path string) bool {
+	var st unix.Stat_t
+	return v.quiet && unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG && st.Nlink > 1
+}
+
 // act does one random operation; most of the errors are part of the game.
 func (v *vandal) act() {
 	v.n++
 	p, q := v.path(), v.path()
-	switch v.r.IntN(14) {
+	v.touched = append(v.touched, p, q)
+	if v.shared(p) || v.shared(q) {
+		os.Remove(p)
+		return
+	}
+	switch v.r.IntN(17) {
 	case 0, 1, 2:
 		os.MkdirAll(filepath.Dir(p), 0o755)
+		v.through(p)
 		os.WriteFile(p, fmt.Appendf(nil, "content %d\n", v.r.IntN(1000)), 0o644)
 	case 3:
+		v.through(p)
 		if f, err := os.OpenFile(p, os.O_WRONLY|os.O_APPEND, 0); err == nil {
 			fmt.Fprintf(f, "more %d\n", v.n)
 			f.Close()
 		}
 	case 4:
+		v.through(p)
 		os.Chmod(p, fs.FileMode(0o600+v.r.IntN(64)))
 	case 5:
 		os.Remove(p)
@@ -114,9 +132,7 @@ func (v *vandal) act() {
 	case 10:
 		os.Symlink(filepath.Base(q), p)
 	case 11:
-		if v.links {
-			os.Link(p, q)
-		}
+		os.Link(p, q)
 	case 12: // a tree leaves or comes in
 		place := filepath.Join(v.outside, fmt.Sprint(v.r.IntN(3)))
 		if os.Rename(place, p) != nil {
@@ -126,7 +142,43 @@ func (v *vandal) act() {
 		os.RemoveAll(p)
 		os.MkdirAll(filepath.Join(p, "x", "y"), 0o755)
 		os.WriteFile(filepath.Join(p, "x", "y", "z"), fmt.Append(nil, v.n), 0o644)
+	case 14: // needs root
+		os.Lchown(p, v.r.IntN(3), v.r.IntN(3))
+	case 15:
+		v.through(p)
+		os.Truncate(p, int64(v.r.IntN(20)))
+	case 16: // as editors and package managers do it
+		if os.WriteFile(p+".new", fmt.Appendf(nil, "content %d\n", v.r.IntN(1000)), 0o640) == nil {
+			os.Rename(p+".new", p)
+		}
+		v.touched = append(v.touched, p+".new")
 	}
+}
+
+// through notes what an operation changes that follows symbolic links.
+func (v *vandal) through(p string) {
+	if to, err := filepath.EvalSymlinks(p); err == nil {
+		v.touched = append(v.touched, to)
+		return
+	}
+	for range 40 { // a link to a file that will be created
+		to, err := os.Readlink(p)
+		if err != nil {
+			break
+		}
+		p = filepath.Join(filepath.Dir(p), to)
+		v.touched = append(v.touched, p)
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(p)); err == nil {
+		v.touched = append(v.touched, filepath.Join(dir, filepath.Base(p)))
+	}
+}
+
+// took gives what was touched since the last call.
+func (v *vandal) took() []string {
+	t := v.touched
+	v.touched = nil
+	return t
 }
 
 func everything(path string) config.Directory {
@@ -148,64 +200,156 @@ func withoutLinks(state map[string]string) map[string]string {
 	return out
 }
 
+var (
+	histories = flag.Int("histories", 3, "random histories of a watched tree")
+	search    = flag.Duration("search", 0, "try other random histories for so long")
+)
+
 // TestRealtimeEndsInTheStateThatAScanSees changes a tree at random while it is watched. After every burst the messages so far must add up to
-// exactly the tree, and the last message about each file must be true.
+// exactly the tree, the last message about each file must be true, and a manager must have raised the right alert for each change.
 func TestRealtimeEndsInTheStateThatAScanSees(t *testing.T) {
-	for seed := range uint64(seeds) {
+	for seed := range uint64(*histories) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			dir, err := filepath.EvalSymlinks(t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
-			v := &vandal{r: rand.New(rand.NewPCG(seed, 7)), dir: dir, outside: t.TempDir()}
-			for range 40 {
-				v.act()
-			}
-			watched := everything(dir)
-			watched.Realtime = true
-			sink := newCollector()
-			m, err := New(&config.Syscheck{Frequency: 100000, ScanOnStart: true, Directories: []config.Directory{watched}}, sink, nil,
-				Options{Root: t.TempDir(), Settle: 5 * time.Millisecond})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			ended := make(chan error, 1)
-			go func() { ended <- m.Run(ctx) }()
-			sink.wait(t, "base line", done)
-			known := map[string]string{}
-			replay(known, sink.take())
-			for burst := range 60 {
-				for range 1 + v.r.IntN(25) {
-					v.act()
-				}
-				m.rt.idle(t)
-				got := sink.take()
-				replay(known, got)
-				now := truth(t, dir)
-				if diff := cmp.Diff(withoutLinks(now), withoutLinks(known)); diff != "" {
-					t.Fatalf("burst %d: (-tree +messages)\n%s\n%q", burst, diff, got)
-				}
-				quiet(t, now, got)
-			}
-			m.ScanNow()
-			sink.wait(t, "scan", done)
-			got := sink.take()
-			replay(known, got)
-			if diff := cmp.Diff(truth(t, dir), known, sameState); diff != "" {
-				t.Fatalf("after the scan: %s", diff)
-			}
-			cancel()
-			if err := <-ended; err != nil {
-				t.Fatal(err)
-			}
+			history(t, seed)
 		})
+	}
+	for end := time.Now().Add(*search); time.Now().Before(end) && !t.Failed(); {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { history(t, seed) })
 	}
 }
 
-// seeds is the number of random histories; raise it to search.
-const seeds = 3
+// history is one life of a tree.
+func history(t *testing.T, seed uint64) {
+	dir := tree(t)
+	v := &vandal{r: rand.New(rand.NewPCG(seed, 7)), dir: dir, outside: t.TempDir(), quiet: true}
+	for range 40 {
+		v.act()
+	}
+	watched := everything(dir)
+	watched.Realtime = true
+	sink := newCollector()
+	m, err := New(&config.Syscheck{Frequency: 100000, ScanOnStart: true, Directories: []config.Directory{watched}}, sink, nil,
+		Options{Root: t.TempDir(), Settle: 5 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+	sink.wait(t, "base line", done)
+	mgr := newManager(t)
+	known := map[string]string{}
+	base := sink.take()
+	replay(known, base)
+	mgr.alerts(t, base)
+	v.took()
+	for burst := range 60 {
+		before := withoutLinks(truth(t, dir))
+		for range 1 + v.r.IntN(25) {
+			v.act()
+		}
+		m.rt.idle(t)
+		got := sink.take()
+		replay(known, got)
+		now := truth(t, dir)
+		if diff := cmp.Diff(withoutLinks(now), withoutLinks(known)); diff != "" {
+			t.Fatalf("burst %d: (-tree +messages)\n%s\n%q", burst, diff, got)
+		}
+		quiet(t, now, got)
+		rightAlerts(t, before, withoutLinks(now), v.took(), mgr.alerts(t, got))
+		if t.Failed() {
+			t.Fatalf("burst %d: %q", burst, got)
+		}
+	}
+	m.ScanNow()
+	sink.wait(t, "scan", done)
+	replay(known, sink.take())
+	if diff := cmp.Diff(truth(t, dir), known, sameState); diff != "" {
+		t.Fatalf("after the scan: %s", diff)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// manager decides on messages as the real one does.
+type manager struct{ store *baseline.Store }
+
+func newManager(t *testing.T) *manager {
+	t.Helper()
+	s, err := baseline.Open(t.TempDir(), baseline.Options{AlertNewFiles: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return &manager{s}
+}
+
+// alerts gives the kinds of alerts by path, in order.
+func (m *manager) alerts(t *testing.T, messages []string) map[string][]string {
+	t.Helper()
+	raised := map[string][]string{}
+	for _, text := range messages {
+		text, ok := strings.CutPrefix(text, "8:syscheck:")
+		if !ok {
+			continue
+		}
+		ev := event.NewEvent(event.Message{Kind: event.KindSyscheck, Location: "syscheck", Text: text}, nil, time.Now())
+		keep, err := m.store.Apply(ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if keep {
+			raised[ev.File.Path] = append(raised[ev.File.Path], ev.DecodedAs)
+		}
+	}
+	return raised
+}
+
+const (
+	alertNew     = "syscheck_new_entry"
+	alertChanged = "syscheck_integrity_changed"
+	alertDeleted = "syscheck_deleted"
+)
+
+// rightAlerts checks that every difference between the two states raised the alert that it must raise, that alerts about one file are in an order
+// that can be, and that nothing was said about files that nobody touched.
+func rightAlerts(t *testing.T, before, now map[string]string, touched []string, raised map[string][]string) {
+	t.Helper()
+	paths := map[string]bool{}
+	for _, m := range []map[string]string{before, now} {
+		for path := range m {
+			paths[path] = true
+		}
+	}
+	for path := range raised {
+		paths[path] = true
+	}
+	for path := range paths {
+		old, was := before[path]
+		state, is := now[path]
+		got := raised[path]
+		here := was
+		for i, a := range got {
+			if here == (a == alertNew) {
+				t.Errorf("%s: alert %d of %q does not follow (it was there before: %v)", path, i, got, was)
+			}
+			here = a != alertDeleted
+		}
+		changed := was != is || was && old != state
+		switch {
+		case here != is:
+			t.Errorf("%s: after the alerts %q it exists: %v, in truth: %v", path, got, here, is)
+		case changed && len(got) == 0:
+			t.Errorf("%s: no alert for the change from %q to %q", path, old, state)
+		case !changed && len(got) > 0 && !slices.ContainsFunc(touched, func(p string) bool { return within(path, p) }):
+			t.Errorf("%s: alerts %q and nobody touched it", path, got)
+		}
+	}
+}
 
 // quiet checks that the last message about each file says what the file is.
 func quiet(t *testing.T, now map[string]string, messages []string) {
@@ -239,7 +383,7 @@ func TestScansSeeEveryChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &vandal{r: rand.New(rand.NewPCG(11, 7)), dir: dir, outside: t.TempDir(), links: true}
+	v := &vandal{r: rand.New(rand.NewPCG(11, 7)), dir: dir, outside: t.TempDir()}
 	sink := newCollector()
 	state := t.TempDir()
 	cfg := &config.Syscheck{Directories: []config.Directory{everything(dir)}}

@@ -16,6 +16,7 @@ type Logs struct {
 	Files   *alert.Files
 	Sinks   []*output.Runner
 	Respond func(a *event.Alert) // nil = no responses
+	Written func() error         // told whenever everything recorded so far is in the files; nil = nobody
 	Log     *olog.Log
 
 	Custom      string // custom_alert_output, "" = the normal entry
@@ -119,6 +120,9 @@ func (l *Logs) flush() {
 			l.Log.Error("%d bytes of %s lost: they cannot be written and no more can be kept.", len(*w.buf)-n, w.kind)
 		}
 		*w.buf = (*w.buf)[:0]
+	}
+	if l.Written != nil && len(l.text)+len(l.json) == 0 {
+		l.check(l.Written())
 	}
 }
 

@@ -48,6 +48,9 @@ func (s *Store) Apply(ev *event.Event) (keep bool, err error) {
 	msg, perr := sum.ParseMessage(ev.Raw)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.repeat(ev) {
+		return true, nil
+	}
 	if perr != nil {
 		return false, s.withoutSpace(ev)
 	}
@@ -66,7 +69,11 @@ func (s *Store) Apply(ev *event.Event) (keep bool, err error) {
 	if !d.store {
 		return false, nil
 	}
-	if err := s.record(l, old, row{prefix: d.prefix, sum: msg.Sum, time: ev.Received.Unix(), path: msg.Path}); err != nil {
+	r := record{location: l.name, row: row{prefix: d.prefix, sum: msg.Sum, time: ev.Received.Unix(), path: msg.Path}}
+	if s.opts.Confirm {
+		r.alert(d.id, old, msg.Diff)
+	}
+	if err := s.record(l, old, &r); err != nil {
 		return false, fmt.Errorf("integrity message of %q: %w", ev.Location, err)
 	}
 	if d.silent {
@@ -74,6 +81,9 @@ func (s *Store) Apply(ev *event.Event) (keep bool, err error) {
 	}
 	if d.id == "" {
 		return false, nil
+	}
+	if s.opts.Confirm {
+		s.unwritten++
 	}
 	fill(ev, &msg, old, d.id)
 	return true, nil
@@ -163,13 +173,13 @@ func (s *Store) decide(l *location, old *row, msg *sum.Message, now time.Time) d
 }
 
 // record stores the new state of a path: first in the journal, then in memory, and now and then in the database.
-func (s *Store) record(l *location, old *row, r row) error {
-	r.seq = l.seq + 1
-	if err := s.journal.add(l.name, &r); err != nil {
+func (s *Store) record(l *location, old *row, r *record) error {
+	r.row.seq = l.seq + 1
+	if err := s.journal.add(r); err != nil {
 		return err
 	}
-	l.seq = r.seq
-	s.put(l, old, r, true)
+	l.seq = r.row.seq
+	s.put(l, old, r.row, true)
 	if s.pending >= maxPending {
 		if err := s.flush(); err != nil && s.pending >= 8*maxPending {
 			return err // memory is bounded; until then a busy database is tried again

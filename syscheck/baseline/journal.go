@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// journal is the file of decisions that are not in the database yet: records of length, CRC-32 and content. A record that a crash cut off
-// ends the journal. It is written without waiting for the disk: it guards against the death of the process, SQLite against that of the host.
+// journal is the file of decisions that are not in the database yet, or whose alerts may not be written yet: records of length, CRC-32 and
+// content. A record that a crash cut off ends the journal. It is written without waiting for the disk: it guards against the death of the
+// process, SQLite against that of the host.
 type journal struct {
 	f    *os.File
 	size int64
@@ -42,14 +43,40 @@ func openJournal(path string, wait bool) (*journal, error) {
 // lockWait is how long a manager waits for a tool that has the state open.
 const lockWait = 5 * time.Second
 
-// add appends the new state of a path.
-func (j *journal) add(location string, r *row) error {
+// record is one entry of the journal: the new state of a path and, when that is a reason for an alert, what the alert says. One with
+// the number 0 says that the alerts of all those before it are written.
+type record struct {
+	location string
+	row      row
+	id       string // decoder id of the alert, "" = none
+	known    bool   // the path had a state before
+	before   string // its checksum
+	diff     string
+}
+
+// alert notes what the alert says; old is the state before.
+func (r *record) alert(id string, old *row, diff string) {
+	if id != "" && old != nil {
+		r.known, r.before, r.diff = true, old.sum, diff
+	}
+	r.id = id
+}
+
+func (r *record) texts() [7]*string {
+	return [...]*string{&r.location, &r.row.prefix, &r.row.sum, &r.row.path, &r.id, &r.before, &r.diff}
+}
+
+// add appends a record.
+func (j *journal) add(r *record) error {
 	b := append(j.buf[:0], make([]byte, 8)...)
-	b = binary.AppendUvarint(b, uint64(r.seq))
-	b = binary.AppendVarint(b, r.time)
-	for _, s := range [...]string{location, r.prefix, r.sum, r.path} {
-		b = binary.AppendUvarint(b, uint64(len(s)))
-		b = append(b, s...)
+	b = binary.AppendUvarint(b, uint64(r.row.seq))
+	b = binary.AppendVarint(b, r.row.time)
+	texts := r.texts()
+	if r.id == "" {
+		b = appendTexts(b, texts[:4])
+	} else {
+		b = appendTexts(b, texts[:])
+		b = append(b, flag(r.known))
 	}
 	binary.LittleEndian.PutUint32(b, uint32(len(b)-8)) //nolint:gosec // far below
 	binary.LittleEndian.PutUint32(b[4:], crc32.ChecksumIEEE(b[8:]))
@@ -59,6 +86,21 @@ func (j *journal) add(location string, r *row) error {
 	}
 	j.size += int64(len(b))
 	return nil
+}
+
+func appendTexts(b []byte, texts []*string) []byte {
+	for _, s := range texts {
+		b = binary.AppendUvarint(b, uint64(len(*s)))
+		b = append(b, *s...)
+	}
+	return b
+}
+
+func flag(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // reset empties the journal.
@@ -76,7 +118,7 @@ func (j *journal) reset() error {
 func (j *journal) close() error { return j.f.Close() }
 
 // read gives every complete record to each and leaves the journal positioned after them.
-func (j *journal) read(each func(location string, r row) error) error {
+func (j *journal) read(each func(r *record) error) error {
 	in := bufio.NewReader(io.NewSectionReader(j.f, 0, 1<<62))
 	var head [8]byte
 	for {
@@ -91,12 +133,12 @@ func (j *journal) read(each func(location string, r row) error) error {
 		if _, err := io.ReadFull(in, b); err != nil {
 			return endOf(err)
 		}
-		location, r, ok := parseRecord(b)
+		r, ok := parseRecord(b)
 		if !ok || crc32.ChecksumIEEE(b) != binary.LittleEndian.Uint32(head[4:]) {
 			return nil
 		}
 		j.size += int64(len(head)) + int64(n)
-		if err := each(location, r); err != nil {
+		if err := each(&r); err != nil {
 			return err
 		}
 	}
@@ -109,42 +151,54 @@ func endOf(err error) error {
 	return fmt.Errorf("journal: %w", err)
 }
 
-func parseRecord(b []byte) (location string, r row, ok bool) {
+func parseRecord(b []byte) (r record, ok bool) {
 	seq, n := binary.Uvarint(b)
 	if n <= 0 {
-		return "", r, false
+		return r, false
 	}
 	b = b[n:]
-	if r.time, n = binary.Varint(b); n <= 0 {
-		return "", r, false
+	if r.row.time, n = binary.Varint(b); n <= 0 {
+		return r, false
 	}
 	b = b[n:]
-	r.seq = int64(seq) //nolint:gosec // written from an int64
-	for _, s := range [...]*string{&location, &r.prefix, &r.sum, &r.path} {
+	r.row.seq = int64(seq) //nolint:gosec // written from an int64
+	for i, s := range r.texts() {
+		if i == 4 && len(b) == 0 { // no alert
+			return r, true
+		}
 		size, n := binary.Uvarint(b)
 		if n <= 0 || size > uint64(len(b)-n) {
-			return "", r, false
+			return r, false
 		}
 		*s = string(b[n : n+int(size)]) //nolint:gosec // bounded above
 		b = b[n+int(size):]             //nolint:gosec // bounded above
 	}
-	return location, r, len(b) == 0
+	r.known = len(b) == 1 && b[0] == 1
+	return r, len(b) == 1
 }
 
-// replay puts the journal of a manager that was killed into the database.
+// replay puts the journal of a manager that was killed into the database, and finds the alerts that it may not have written.
 func (s *Store) replay() error {
 	n := 0
-	err := s.journal.read(func(name string, r row) error {
-		l, err := s.at(name)
-		if err != nil || r.seq <= l.seq { // committed before the kill
+	var unwritten []record
+	err := s.journal.read(func(r *record) error {
+		if r.row.seq == 0 {
+			unwritten = nil
+			return nil
+		}
+		if r.id != "" {
+			unwritten = append(unwritten, *r)
+		}
+		l, err := s.at(r.location)
+		if err != nil || r.row.seq <= l.seq { // committed before the kill
 			return err
 		}
-		old, err := s.look(l, r.path)
+		old, err := s.look(l, r.row.path)
 		if err != nil {
 			return err
 		}
-		l.seq = r.seq
-		s.put(l, old, r, true)
+		l.seq = r.row.seq
+		s.put(l, old, r.row, true)
 		n++
 		return nil
 	})
@@ -154,8 +208,6 @@ func (s *Store) replay() error {
 	if n > 0 {
 		s.log.Info("File integrity: %d decisions of the last run were recovered.", n)
 	}
-	if err := s.flush(); err != nil {
-		return err
-	}
-	return s.journal.reset()
+	s.again(unwritten)
+	return s.flush()
 }

@@ -16,6 +16,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/vedette-hids/vedette/config"
+	"github.com/vedette-hids/vedette/event"
 	"github.com/vedette-hids/vedette/internal/olog"
 )
 
@@ -35,6 +36,7 @@ type Options struct {
 	MaxHistory    int      // superseded states kept per location; 0 = 200000, below 0 = none
 
 	MaintenanceLog string    // "" = logs/fim_maintenance.log of the install root that the directory belongs to
+	Confirm        bool      // the owner calls Written when alerts are on file, and repeats those that Unwritten gives
 	Log            *olog.Log // of "ossec-analysisd"; nil = none
 	Shared         bool      // for tools: when a running manager has the state, open it beside the manager; Apply is refused then
 }
@@ -59,6 +61,10 @@ type Store struct {
 	pending   int
 	journal   *journal
 	attached  bool // another process owns the state
+
+	unwritten int                     // alerts that were decided on since Written was called
+	repeats   map[*event.Event]record // alerts of a killed manager that may be missing
+	missing   []*event.Event          // their events, in order
 
 	quit chan struct{}
 	done sync.WaitGroup
@@ -322,10 +328,8 @@ func (s *Store) flush() error {
 		}
 		l.history = nil
 	}
-	if s.journal != nil {
-		if err := s.journal.reset(); err != nil {
-			return err
-		}
+	if err := s.trim(); err != nil {
+		return err
 	}
 	return s.writeMarkers()
 }

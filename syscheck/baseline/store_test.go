@@ -270,7 +270,7 @@ func TestTornJournalRecordIsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range 3 {
-		if err := j.add(local, &row{seq: int64(n + 1), prefix: "+++", sum: checksum(n), time: 1, path: fmt.Sprint("/", n)}); err != nil {
+		if err := j.add(&record{location: local, row: row{seq: int64(n + 1), prefix: "+++", sum: checksum(n), time: 1, path: fmt.Sprint("/", n)}}); err != nil {
 			t.Fatal(err)
 		}
 	}
