@@ -89,6 +89,7 @@ func (p *pass) run(ctx context.Context, walk func(context.Context) error) error 
 
 // emit hands a path to the workers.
 func (p *pass) emit(ctx context.Context, j job) error {
+	p.show(false)
 	if n := len(p.places); n > 0 {
 		j.place = p.places[n-1]
 		j.place.open.Add(1)

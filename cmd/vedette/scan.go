@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -99,7 +103,7 @@ func (c *call) scan(conf string, dirs []string, noDiff bool) error {
 	o := localscan.Options{Root: c.root, Config: cfg}
 	done := func() {}
 	if terminal(c.stderr) {
-		o.Progress, done = c.progress()
+		o.Progress, done = c.progress(cfg)
 	}
 	res, err := localscan.Run(c.ctx, o)
 	done()
@@ -117,18 +121,64 @@ func (c *call) scan(conf string, dirs []string, noDiff bool) error {
 	return err
 }
 
-// progress draws a bar of the files seen. The number of files is known from the scan before.
-func (c *call) progress() (show func(syscheck.Progress), done func()) {
-	bar := progressbar.NewOptions64(-1, progressbar.OptionSetWriter(c.stderr), progressbar.OptionSetDescription("scanning"),
-		progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(), progressbar.OptionSetItsString("files"), progressbar.OptionShowIts())
-	show = func(p syscheck.Progress) {
-		if p.Known > 0 && bar.GetMax64() < max(p.Known, p.Files) {
-			bar.ChangeMax64(max(p.Known, p.Files))
-		}
-		bar.Describe(clip(table.Printable(p.Path), 40))
-		bar.Set64(p.Files) //nolint:errcheck // a bar is not worth an error
+// progress draws a bar of the files seen, with the rate and the time left. How many there are is known from the scan before, or else is
+// counted meanwhile, which takes much less time than reading them.
+func (c *call) progress(cfg *config.Syscheck) (show func(syscheck.Progress), done func()) {
+	var bar *progressbar.ProgressBar
+	draw := func(total int64) {
+		bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(c.stderr), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetItsString("files"), progressbar.OptionShowIts(), progressbar.OptionFullWidth(), progressbar.OptionSetSpinnerChangeInterval(0))
 	}
-	return show, func() { bar.Finish() } //nolint:errcheck // a bar is not worth an error
+	draw(-1)
+	begin := time.Now()
+	var counted atomic.Int64
+	counting, stop := context.WithCancel(c.ctx)
+	go func() { counted.Store(countFiles(counting, cfg)) }()
+	most := int64(0)
+	show = func(p syscheck.Progress) {
+		if total := max(p.Known, counted.Load()); total > most {
+			most = total
+			bar.Clear() //nolint:errcheck // a bar is not worth an error
+			draw(most)
+		}
+		bar.Describe(fmt.Sprintf("%.0f MB/s", float64(p.Bytes)/1e6/max(time.Since(begin).Seconds(), 0.1)))
+		files := p.Files
+		if most > 0 {
+			files = min(files, most)
+		}
+		bar.Set64(files) //nolint:errcheck // a bar is not worth an error
+	}
+	return show, func() {
+		stop()
+		bar.Finish() //nolint:errcheck // a bar is not worth an error
+	}
+}
+
+// countFiles counts what lies in the watched directories, without looking at it; 0 when it did not come to the end.
+func countFiles(ctx context.Context, cfg *config.Syscheck) (n int64) {
+	for _, d := range cfg.Directories {
+		root, err := filepath.EvalSymlinks(d.Path)
+		if err != nil {
+			continue
+		}
+		err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil:
+				return nil //nolint:nilerr // the scan says so
+			case !e.IsDir():
+				n++
+			case d.NoRecurse && path != root:
+				return fs.SkipDir
+			}
+			return nil
+		})
+		if err != nil {
+			return 0
+		}
+	}
+	return n
 }
 
 var kindColours = map[string]table.Colour{localscan.New: table.Green, localscan.Changed: table.Yellow, localscan.Deleted: table.Red}
