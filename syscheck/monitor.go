@@ -37,6 +37,8 @@ type Options struct {
 	Progress func(Progress)   // called now and then during a scan, from one goroutine at a time; nil = never
 	OnRescan func()           // called when the file var/run/.syscheck_run asks for a scan, so that rootcheck can run too
 	Scanned  func(Result)     // called after each full scan
+
+	network func(dir string) bool // whether a directory is on a network file system; nil = as the system says
 }
 
 // Defaults of Options.
@@ -62,6 +64,9 @@ func (o *Options) fill() {
 	setDefault(&o.Workers, min(runtime.GOMAXPROCS(0), maxWorkers))
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.network == nil {
+		o.network = network
 	}
 }
 

@@ -182,7 +182,7 @@ func (p *pass) walk(ctx context.Context, r *root, dir string) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	if m.cfg.SkipNFS && network(dir) {
+	if m.cfg.SkipNFS && m.opts.network(dir) {
 		if r.Realtime {
 			m.log.Every("syscheck nfs "+r.path, time.Hour).Error("%s NFS Directories do not support iNotify.", dir)
 		}
