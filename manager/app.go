@@ -232,7 +232,7 @@ func (a *App) listeners(ctx context.Context) error {
 		return err
 	}
 	a.secure, err = listen.New(ctx, listen.Options{
-		Remotes: a.cfg.Remotes, Keys: a.keys, Counters: a.counters, Deliver: a.deliver, Control: a.fleet, Refresh: a.fleet.Refresh, Log: a.remote,
+		Remotes: a.cfg.Remotes, Keys: a.keys, Counters: a.counters, Deliver: a.deliver, Settled: a.pipe.Settled, Control: a.fleet, Refresh: a.fleet.Refresh, Log: a.remote,
 	})
 	switch {
 	case errors.Is(err, listen.ErrNoRemote):

@@ -40,6 +40,7 @@ type Options struct {
 	Keys     *keys.Store
 	Counters Counters
 	Deliver  Deliver
+	Settled  func() (delivered, settled uint64) // of Deliver; receipts wait until the events are settled. nil = they are when delivered
 	Control  Controller
 	Refresh  func() bool // looks for new keys when an unknown agent knocks, reports whether there are; nil = never
 	Log      *olog.Log   // of "ossec-remoted"; nil discards
@@ -131,6 +132,9 @@ func (o *Options) defaults() {
 		o.LogEvery = 10 * time.Second
 	case o.LogEvery < 0:
 		o.LogEvery = 0
+	}
+	if o.Settled == nil {
+		o.Settled = func() (delivered, settled uint64) { return 0, 0 }
 	}
 	if o.ReceiptDelay <= 0 {
 		o.ReceiptDelay = 100 * time.Millisecond

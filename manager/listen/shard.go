@@ -30,6 +30,10 @@ type receipts struct {
 	again   []uint64 // refused numbers that this process has not taken
 	pending int      // events since the last receipt
 	queued  bool     // stands in the shard's list
+
+	held    agentwire.Receipts // what a receipt will say once the events are settled
+	mark    uint64             // how many events have to be settled for that
+	holding bool               // stands in the shard's list of those
 }
 
 // receiptEvery is the number of events after which a receipt goes out at once.
@@ -46,7 +50,11 @@ type shard struct {
 	// owned by the worker
 	plain []byte
 	owing []owed
+	held  []owed // whose receipts wait for the analysis
 }
+
+// settleCheck is how often held receipts are looked at.
+const settleCheck = 2 * time.Millisecond
 
 // owed is an agent that waits for a receipt.
 type owed struct {
@@ -60,15 +68,18 @@ func newShard(s *Server) *shard {
 
 // run is the worker; it ends when its queue is closed and empty.
 func (sh *shard) run(ctx context.Context) {
-	timer := time.NewTimer(time.Hour)
+	timer, check := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	timer.Stop()
+	check.Stop()
 	defer timer.Stop()
-	armed := false
+	defer check.Stop()
+	armed, checking := false, false
 	for {
 		select {
 		case b, ok := <-sh.in:
 			if !ok {
 				sh.settle()
+				sh.release(true) // what was delivered is analysed before the process ends
 				return
 			}
 			sh.handle(ctx, b)
@@ -80,6 +91,13 @@ func (sh *shard) run(ctx context.Context) {
 		case <-timer.C:
 			armed = false
 			sh.settle()
+		case <-check.C:
+			checking = false
+			sh.release(false)
+		}
+		if len(sh.held) > 0 && !checking {
+			check.Reset(settleCheck)
+			checking = true
 		}
 	}
 }
@@ -202,7 +220,7 @@ var ackPayload = []byte(agentwire.Header + agentwire.Ack)
 func (sh *shard) announce(key *keys.Key, p *peer, o keys.Opened, text []byte) {
 	if string(text) == agentwire.Startup {
 		if top, ok := p.ack.seen.Top(); ok && agentwire.Index(o.Counter.Global, o.Counter.Local) < top {
-			p.ack.seen, p.ack.again = agentwire.Receipts{}, nil
+			p.ack.seen, p.ack.held, p.ack.again = agentwire.Receipts{}, agentwire.Receipts{}, nil
 		}
 		return
 	}
@@ -239,10 +257,61 @@ func (sh *shard) due(key *keys.Key, p *peer) {
 	}
 }
 
+// receipt confirms what arrived so far as soon as it is settled: a manager that is killed must not have confirmed what it forgets.
 func (sh *shard) receipt(key *keys.Key, p *peer) {
 	a := &p.ack
 	a.pending = 0
-	sh.say(key, a.seen.Text())
+	delivered, settled := sh.s.o.Settled()
+	if !a.holding {
+		a.held, a.mark = a.seen, delivered
+		if a.mark <= settled {
+			sh.confirm(key, p)
+			return
+		}
+		a.holding = true
+		sh.held = append(sh.held, owed{key, p})
+		return
+	}
+	if a.mark <= settled { // the list is looked at soon; the agent need not wait for that
+		sh.confirm(key, p)
+		a.held, a.mark = a.seen, delivered
+	}
+}
+
+// release sends the receipts that waited and are settled now, or all of them.
+func (sh *shard) release(all bool) {
+	delivered, settled := sh.s.o.Settled()
+	keep := sh.held[:0]
+	for _, w := range sh.held {
+		a := &w.p.ack
+		switch {
+		case all:
+			a.held = a.seen
+			sh.confirm(w.key, w.p)
+		case a.mark > settled:
+			keep = append(keep, w)
+			continue
+		default:
+			sh.confirm(w.key, w.p)
+			if a.held != a.seen { // more arrived meanwhile
+				a.held, a.mark, a.pending = a.seen, delivered, 0
+				keep = append(keep, w)
+				continue
+			}
+		}
+		a.holding = false
+	}
+	clear(sh.held[len(keep):])
+	sh.held = keep
+}
+
+// confirm sends what a receipt holds.
+func (sh *shard) confirm(key *keys.Key, p *peer) {
+	a := &p.ack
+	if !a.vedette {
+		return
+	}
+	sh.say(key, a.held.Text())
 	for len(a.again) > 0 {
 		n := min(len(a.again), agentwire.MaxAgain)
 		sh.say(key, agentwire.AgainText(a.again[:n]))

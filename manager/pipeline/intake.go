@@ -28,6 +28,7 @@ type intake struct {
 	mu      sync.Mutex
 	batches []*batch      // in order of arrival; the last one is being filled
 	waiting int           // events in batches
+	taken   uint64        // events that were put in since the start
 	out     int           // batches taken and not given back
 	ending  bool          // nothing more will come, as far as the owner knows
 	closed  bool          // all was taken, nothing more is
@@ -80,6 +81,7 @@ func (q *intake) put(ctx context.Context, ev *event.Event) error {
 	b := q.batches[n-1]
 	b.events = append(b.events, ev)
 	q.waiting++
+	q.taken++
 	return nil
 }
 
@@ -149,4 +151,11 @@ func (q *intake) length() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.waiting
+}
+
+// total is the number of events that were put in.
+func (q *intake) total() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.taken
 }

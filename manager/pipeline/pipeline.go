@@ -62,6 +62,7 @@ type Pipeline struct {
 	ended   chan struct{}
 
 	received, alerts, dropped, invalid atomic.Uint64
+	settled                            atomic.Uint64
 }
 
 // New makes a pipeline.
@@ -85,6 +86,10 @@ var ErrClosed = errors.New("pipeline is closed")
 
 // Submit hands an event in; it waits while the queue is full.
 func (p *Pipeline) Submit(ctx context.Context, ev *event.Event) error { return p.in.put(ctx, ev) }
+
+// Settled gives how many events were handed in, and for how many of them everything that came of them has been written: those before that
+// number survive the death of this process.
+func (p *Pipeline) Settled() (submitted, settled uint64) { return p.in.total(), p.settled.Load() }
 
 // Swap changes the ruleset while events flow; correlation state goes on. It returns when the ordered stage uses the new one.
 func (p *Pipeline) Swap(ctx context.Context, rs *rules.Ruleset) error {
@@ -140,16 +145,20 @@ func parallel(k event.Kind) bool {
 	return k != event.KindSyscheck && k != event.KindRootcheck && k != event.KindHostinfo
 }
 
+// writeEvery is the number of batches after which outcomes are written although more events wait.
+const writeEvery = 8
+
 // stage is the ordered part.
 func (p *Pipeline) stage() {
 	s := stage{p: p}
 	idle := time.NewTicker(time.Second)
 	defer idle.Stop()
+	unwritten := 0
 	for {
 		select {
 		case b, ok := <-p.in.order:
 			if !ok {
-				p.o.Recorder.Idle(p.o.Now())
+				p.write(p.o.Now())
 				return
 			}
 			<-b.done
@@ -157,15 +166,22 @@ func (p *Pipeline) stage() {
 				s.process(ev, &b.prepared[i])
 			}
 			p.in.back(b)
-			if len(p.in.order) == 0 {
-				p.o.Recorder.Idle(p.o.Now())
+			if unwritten++; unwritten >= writeEvery || len(p.in.order) == 0 {
+				p.write(p.o.Now())
+				unwritten = 0
 			}
 		case rs := <-p.swap:
 			p.o.State.Swap(rs)
 		case now := <-idle.C:
-			p.o.Recorder.Idle(now)
+			p.write(now)
 		}
 	}
+}
+
+// write lets the recorder write what came of the events so far.
+func (p *Pipeline) write(now time.Time) {
+	p.o.Recorder.Idle(now)
+	p.settled.Store(p.received.Load())
 }
 
 // stage holds the working memory of the ordered part.
