@@ -144,10 +144,9 @@ func TestKilledScansLoseAndRepeatNothing(t *testing.T) {
 	for i := range files {
 		want[fmt.Sprintf("new %05d", i)] = true
 	}
-	disturb("new", 1000, agent)
+	disturb("new", 500, manager)
 	disturb("new", 3000, manager)
-	disturb("new", 5000, agent, manager)
-	disturb("new", 7000, manager, agent)
+	disturb("new", 6000, manager)
 	expect("base line", want)
 
 	// From here on slowly, so that the scan lasts longer than a restart.

@@ -30,10 +30,13 @@ type receipts struct {
 	again   []uint64 // refused numbers that this process has not taken
 	pending int      // events since the last receipt
 	queued  bool     // stands in the shard's list
+	held    *held    // the receipt that waits; nil = none
+}
 
-	held    agentwire.Receipts // what a receipt will say once the events are settled
-	mark    uint64             // how many events have to be settled for that
-	holding bool               // stands in the shard's list of those
+// held is what a receipt will say once so many events are settled. Its agent stands in the shard's list of those.
+type held struct {
+	says agentwire.Receipts
+	mark uint64
 }
 
 // receiptEvery is the number of events after which a receipt goes out at once.
@@ -220,7 +223,10 @@ var ackPayload = []byte(agentwire.Header + agentwire.Ack)
 func (sh *shard) announce(key *keys.Key, p *peer, o keys.Opened, text []byte) {
 	if string(text) == agentwire.Startup {
 		if top, ok := p.ack.seen.Top(); ok && agentwire.Index(o.Counter.Global, o.Counter.Local) < top {
-			p.ack.seen, p.ack.held, p.ack.again = agentwire.Receipts{}, agentwire.Receipts{}, nil
+			p.ack.seen, p.ack.again = agentwire.Receipts{}, nil
+			if p.ack.held != nil {
+				p.ack.held.says = agentwire.Receipts{}
+			}
 		}
 		return
 	}
@@ -262,19 +268,15 @@ func (sh *shard) receipt(key *keys.Key, p *peer) {
 	a := &p.ack
 	a.pending = 0
 	delivered, settled := sh.s.o.Settled()
-	if !a.holding {
-		a.held, a.mark = a.seen, delivered
-		if a.mark <= settled {
-			sh.confirm(key, p)
-			return
-		}
-		a.holding = true
+	switch {
+	case a.held == nil && delivered <= settled:
+		sh.confirm(key, p, &a.seen)
+	case a.held == nil:
+		a.held = &held{a.seen, delivered}
 		sh.held = append(sh.held, owed{key, p})
-		return
-	}
-	if a.mark <= settled { // the list is looked at soon; the agent need not wait for that
-		sh.confirm(key, p)
-		a.held, a.mark = a.seen, delivered
+	case a.held.mark <= settled: // the list is looked at soon; the agent need not wait for that
+		sh.confirm(key, p, &a.held.says)
+		*a.held = held{a.seen, delivered}
 	}
 }
 
@@ -286,32 +288,31 @@ func (sh *shard) release(all bool) {
 		a := &w.p.ack
 		switch {
 		case all:
-			a.held = a.seen
-			sh.confirm(w.key, w.p)
-		case a.mark > settled:
+			sh.confirm(w.key, w.p, &a.seen)
+			a.held = nil
+		case a.held.mark > settled:
 			keep = append(keep, w)
-			continue
 		default:
-			sh.confirm(w.key, w.p)
-			if a.held != a.seen { // more arrived meanwhile
-				a.held, a.mark, a.pending = a.seen, delivered, 0
-				keep = append(keep, w)
+			sh.confirm(w.key, w.p, &a.held.says)
+			if a.held.says == a.seen {
+				a.held = nil
 				continue
 			}
+			*a.held, a.pending = held{a.seen, delivered}, 0 // more arrived meanwhile
+			keep = append(keep, w)
 		}
-		a.holding = false
 	}
 	clear(sh.held[len(keep):])
 	sh.held = keep
 }
 
-// confirm sends what a receipt holds.
-func (sh *shard) confirm(key *keys.Key, p *peer) {
+// confirm sends a receipt.
+func (sh *shard) confirm(key *keys.Key, p *peer, r *agentwire.Receipts) {
 	a := &p.ack
 	if !a.vedette {
 		return
 	}
-	sh.say(key, a.held.Text())
+	sh.say(key, r.Text())
 	for len(a.again) > 0 {
 		n := min(len(a.again), agentwire.MaxAgain)
 		sh.say(key, agentwire.AgainText(a.again[:n]))

@@ -1,0 +1,109 @@
+package listen
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/internal/agentwire"
+	"github.com/vedette-hids/vedette/keys"
+)
+
+// told is a link that keeps what is sent.
+type told struct{ packets [][]byte }
+
+func (l *told) send(_ netip.AddrPort, p []byte) error {
+	l.packets = append(l.packets, append([]byte(nil), p...))
+	return nil
+}
+
+// receiptsOf takes the receipts out of what was sent.
+func (l *told) receiptsOf(t *testing.T, key *keys.Key) (list []agentwire.Receipts) {
+	t.Helper()
+	var codec keys.Codec
+	for _, p := range l.packets {
+		o, err := codec.Open(make([]byte, 0, keys.MaxPlain), key, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, ok := agentwire.Control(o.Payload); ok {
+			if r, ok := agentwire.ParseReceipt(text); ok {
+				list = append(list, r)
+			}
+		}
+	}
+	l.packets = nil
+	return list
+}
+
+// TestEventsAreConfirmedWhenTheyAreSettled lets the analysis be behind: what it has not written is not confirmed, however long that takes.
+func TestEventsAreConfirmedWhenTheyAreSettled(t *testing.T) {
+	s, store, _ := benchServer(t, 1, 1)
+	var delivered, settled uint64
+	s.o.Deliver = func(context.Context, *event.Event) { delivered++ }
+	s.o.Settled = func() (uint64, uint64) { return delivered, settled }
+	key, sh, link := store.First(), s.shards[0], &told{}
+	var codec keys.Codec
+	number := uint16(0)
+	arrive := func(payload string) {
+		t.Helper()
+		number++
+		p, err := codec.Seal(nil, key, keys.AES, true, keys.Counter{Global: 1, Local: number}, []byte(payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := dispatcher{s: s, link: link, rule: accept{true, true}, open: make([]*batch, 1)}
+		d.add(p, netip.MustParseAddrPort("127.0.0.1:4000"), time.Now())
+		sh.handle(t.Context(), d.open[0])
+	}
+	confirmed := func(want ...uint16) {
+		t.Helper()
+		list := link.receiptsOf(t, key)
+		if len(want) == 0 {
+			if len(list) > 0 {
+				t.Errorf("%d receipts", len(list))
+			}
+			return
+		}
+		if len(list) == 0 {
+			t.Fatalf("no receipt for %d", want)
+		}
+		r := list[len(list)-1]
+		for n := uint16(1); n <= number; n++ {
+			wanted := n <= want[0]
+			if r.Has(agentwire.Index(1, n)) != wanted {
+				t.Errorf("message %d confirmed: %v, want %v", n, !wanted, wanted)
+			}
+		}
+	}
+	arrive(agentwire.BuildKeepalive(agentwire.KeepaliveParts{System: "Linux x", Vedette: true}))
+	confirmed(1)
+
+	arrive("1:/var/log/x:one")
+	sh.settle()
+	sh.release(false)
+	confirmed()
+	arrive("1:/var/log/x:two") // comes while the first one waits
+	settled = 1
+	sh.release(false)
+	confirmed(2)
+	sh.release(false)
+	confirmed()
+	settled = 2
+	sh.release(false)
+	confirmed(3)
+	if len(sh.held) > 0 {
+		t.Errorf("%d receipts wait and there is nothing to say", len(sh.held))
+	}
+
+	for range 3 * receiptEvery { // a burst, of which half is settled in between
+		if arrive("1:/var/log/x:many"); delivered == 2+receiptEvery {
+			settled = delivered
+		}
+	}
+	confirmed(3 + receiptEvery)
+	sh.release(true) // an orderly end analyses what was delivered
+	confirmed(3 + 3*receiptEvery)
+}
