@@ -37,12 +37,15 @@ func (w *worker) begin(ctx context.Context, t *task) (found outcome, done bool, 
 		return outcomeFailed, true, nil
 	}
 	if err != nil || t.info.kind != kindRegular && t.info.kind != kindSymlink {
-		if !t.known {
-			return outcomeNone, true, nil
+		switch {
+		case t.known:
+			return outcomeDeleted, true, m.deleted(ctx, path)
+		case t.again:
+			return outcomeNone, true, m.send(ctx, message(sum.Deleted, path, ""))
 		}
-		return outcomeDeleted, true, m.deleted(ctx, path)
+		return outcomeNone, true, nil
 	}
-	if t.r == nil || !t.known && m.ignore.match(path) {
+	if t.again || t.r == nil || !t.known && m.ignore.match(path) {
 		return outcomeNone, true, nil
 	}
 	t.target = linkTarget(path, &t.info)
@@ -95,7 +98,7 @@ func (m *Monitor) deleted(ctx context.Context, path string) error {
 	if err := m.send(ctx, message(sum.Deleted, path, "")); err != nil {
 		return err
 	}
-	return m.store.remove(path)
+	return m.store.reportedGone(path)
 }
 
 // conclude decides between new, changed and unchanged once all of the file is known that can be known; failed is why it could not be

@@ -246,3 +246,42 @@ func TestTreeThatChangesDuringScans(t *testing.T) {
 		}
 	}
 }
+
+// TestDeletionsAreSaidAgainByTheNextProcess takes the messages away from a process that dies: what is new or changed follows from the base line of
+// the next one, deletions would not.
+func TestDeletionsAreSaidAgainByTheNextProcess(t *testing.T) {
+	dir, state := tree(t), t.TempDir()
+	for _, n := range []string{"a", "b", "c"} {
+		write(t, filepath.Join(dir, n), n)
+	}
+	sink := newCollector()
+	m := monitor(t, everything(dir), sink, Options{Root: state})
+	scan(t, m)
+	for _, n := range []string{"a", "b"} {
+		if err := os.Remove(filepath.Join(dir, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	scan(t, m)
+	sink.take()
+	write(t, filepath.Join(dir, "b"), "back")
+	restart := func(want ...string) {
+		t.Helper()
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		m = monitor(t, everything(dir), sink, Options{Root: state})
+		scan(t, m)
+		got := about(sink.take())
+		for _, w := range want {
+			if !strings.Contains(strings.Join(got, "\n")+"\n", w+"\n") {
+				t.Errorf("no message %q: %q", w, got)
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("messages: %q", got)
+		}
+	}
+	restart("8:syscheck:-1 "+dir+"/a", " "+dir+"/b", " "+dir+"/c")
+	restart(" "+dir+"/b", " "+dir+"/c") // once is enough
+}

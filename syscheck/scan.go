@@ -45,7 +45,15 @@ func (m *Monitor) scan(ctx context.Context, baseline bool) (Result, error) {
 	if baseline {
 		m.log.Info("Starting syscheck database (pre-scan).")
 	}
+	var gone []string
+	var last uint64
+	if p.forward {
+		gone, last = m.store.goneList()
+	}
 	err := p.run(ctx, func(ctx context.Context) error {
+		if err := p.repeatGone(ctx, gone); err != nil {
+			return err
+		}
 		for _, r := range m.roots {
 			if err := p.walkRoot(ctx, r); err != nil {
 				return err
@@ -55,6 +63,9 @@ func (m *Monitor) scan(ctx context.Context, baseline bool) (Result, error) {
 	})
 	if rerr := m.remember(p, err); err == nil {
 		err = rerr
+	}
+	if err == nil && len(gone) > 0 {
+		err = m.store.dropGone(last)
 	}
 	if err != nil {
 		return Result{}, err

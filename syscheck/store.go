@@ -22,6 +22,7 @@ import (
 var (
 	bucketDirs  = []byte("dirs")  // path → number (8 bytes, big endian)
 	bucketFiles = []byte("files") // number, name → entry
+	bucketGone  = []byte("gone")  // sequence number → path that was reported as deleted
 	bucketMeta  = []byte("meta")
 	metaVersion = []byte("version")
 	metaResume  = []byte("resume") // where an interrupted base-line scan stopped
@@ -30,6 +31,7 @@ var (
 const (
 	storeVersion = 1
 	maxPending   = 8192    // changes kept in memory before they are written
+	maxGone      = 8192    // deletions that are remembered for the next process
 	dropEvery    = 4 << 20 // bytes read through the mapping before its pages are handed back
 )
 
@@ -43,6 +45,7 @@ type store struct {
 	under   map[string][]string          // pending: directory → names in it that lead to new directories
 	files   map[uint64]map[string]*entry // pending: directory number → name → entry; nil = removed
 	changes int                          // number of pending entries
+	gone    []string                     // pending: deletions
 	oldDirs map[string]uint64            // small cache of numbers in the file
 	read    int
 }
@@ -103,11 +106,12 @@ func (s *store) reset() {
 	s.under = map[string][]string{}
 	s.files = map[uint64]map[string]*entry{}
 	s.changes = 0
+	s.gone = nil
 }
 
 // prepare makes the buckets and finds the highest directory number.
 func (s *store) prepare(tx *bolt.Tx) error {
-	for _, name := range [][]byte{bucketDirs, bucketFiles, bucketMeta} {
+	for _, name := range [][]byte{bucketDirs, bucketFiles, bucketGone, bucketMeta} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
@@ -229,6 +233,65 @@ func (s *store) remove(path string) error {
 	return s.flushIfFull()
 }
 
+// reportedGone forgets a path whose deletion was handed on. The next process says it once more, in case that this one is killed while the
+// message is on its way: nothing else would tell of it.
+func (s *store) reportedGone(path string) error {
+	s.mu.Lock()
+	s.gone = append(s.gone, path)
+	s.mu.Unlock()
+	return s.remove(path)
+}
+
+// goneList gives the deletions that were handed on, oldest first, and the number of the last one.
+func (s *store) goneList() (paths []string, last uint64) {
+	s.view(func(tx *bolt.Tx) {
+		c := tx.Bucket(bucketGone).Cursor()
+		for k, v := c.First(); k != nil; k, v = c.Next() {
+			paths, last = append(paths, string(v)), binary.BigEndian.Uint64(k)
+		}
+	})
+	return paths, last
+}
+
+// dropGone forgets the deletions up to a number.
+func (s *store) dropGone(last uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.db.Update(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketGone)
+		for k, _ := b.Cursor().First(); k != nil && binary.BigEndian.Uint64(k) <= last; k, _ = b.Cursor().First() {
+			if err := b.Delete(k); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errStore, err)
+	}
+	return nil
+}
+
+// writeGone adds the pending deletions and drops the oldest beyond maxGone.
+func (s *store) writeGone(tx *bolt.Tx) error {
+	b := tx.Bucket(bucketGone)
+	for _, path := range s.gone {
+		n, err := b.NextSequence()
+		if err != nil {
+			return err
+		}
+		if err := b.Put(binary.BigEndian.AppendUint64(nil, n), []byte(path)); err != nil {
+			return err
+		}
+		if n > maxGone {
+			if err := b.Delete(binary.BigEndian.AppendUint64(nil, n-maxGone)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func (s *store) set(dir uint64, name string, e *entry) {
 	m := s.files[dir]
 	if m == nil {
@@ -291,6 +354,9 @@ func (s *store) flushLocked() error {
 }
 
 func (s *store) write(tx *bolt.Tx) error {
+	if err := s.writeGone(tx); err != nil {
+		return err
+	}
 	dirs, files := tx.Bucket(bucketDirs), tx.Bucket(bucketFiles)
 	if err := dirs.SetSequence(s.last); err != nil {
 		return err

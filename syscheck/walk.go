@@ -23,6 +23,7 @@ type job struct {
 	looked  bool // info is what lstat said then
 	info    fileInfo
 	place   *place
+	again   bool // an earlier process reported its deletion
 }
 
 // pass is one walk, of all roots or of a part of the tree. The walker is one goroutine; what it finds is checked by the workers.
@@ -162,6 +163,16 @@ func (p *pass) missingRoot(ctx context.Context, r *root, err error) error {
 	if info, lerr := lstat(r.path); lerr == nil && info.kind == kindSymlink && r.covers(r.path) && !p.m.ignore.match(r.path) {
 		p.enter(r.path)
 		return p.emit(ctx, job{path: r.path, forward: p.forwards}) // a dangling link
+	}
+	return nil
+}
+
+// repeatGone says deletions once more.
+func (p *pass) repeatGone(ctx context.Context, paths []string) error {
+	for _, path := range paths {
+		if err := p.emit(ctx, job{path: path, again: true}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
