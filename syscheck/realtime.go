@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -112,7 +113,7 @@ var errNoWatcher = errors.New("cannot watch directories")
 func (rt *realtime) open() (*watcher, error) {
 	w, err := newWatcher()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w%s", errNoWatcher, err, limitHint(err, "fs.inotify.max_user_instances"))
+		return nil, fmt.Errorf("%w: %w%s", errNoWatcher, err, limitHint(err, instanceLimits))
 	}
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
@@ -153,16 +154,31 @@ func (rt *realtime) overflowed() {
 		" scanned again. Raise the sysctl fs.inotify.max_queued_events if this happens often.")
 }
 
-// limitHint names the kernel setting behind an error.
-func limitHint(err error, sysctl string) string {
+// The kernel's settings for watchers and watches: the machine's, and those of a container (user namespace), which may be lower.
+var (
+	instanceLimits = []string{"fs.inotify.max_user_instances", "user.max_inotify_instances"}
+	watchLimits    = []string{"fs.inotify.max_user_watches", "user.max_inotify_watches"}
+)
+
+// limitHint names the kernel setting behind an error: the lowest of those that may be.
+func limitHint(err error, sysctls []string) string {
 	if !limitReached(err) {
 		return ""
 	}
-	text := " (limit reached: raise the sysctl " + sysctl
-	if b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(sysctl, ".", "/")); err == nil {
-		text += ", now " + strings.TrimSpace(string(b))
+	name, lowest := sysctls[0], -1
+	for _, s := range sysctls {
+		b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(s, ".", "/"))
+		if err != nil {
+			continue
+		}
+		if v, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && (lowest < 0 || v < lowest) {
+			name, lowest = s, v
+		}
 	}
-	return text + ")"
+	if lowest < 0 {
+		return " (limit reached: raise the sysctl " + name + ")"
+	}
+	return " (limit reached: raise the sysctl " + name + ", now " + strconv.Itoa(lowest) + ")"
 }
 
 // addDir watches a directory. The walker calls it before it reads the directory, so that nothing falls in between.
@@ -180,7 +196,7 @@ func (rt *realtime) addDir(dir string) {
 		return
 	}
 	rt.m.log.Every("syscheck add watch", 10*time.Minute).Error("Unable to add directory to real time monitoring: '%s'. -1 %s%s",
-		dir, reason(err), limitHint(err, "fs.inotify.max_user_watches"))
+		dir, reason(err), limitHint(err, watchLimits))
 }
 
 // event takes one event.

@@ -174,7 +174,7 @@ func fimSearch(c *call) *cobra.Command {
 	cmd.Flags().StringVar(&agent, "agent", "", "only this host")
 	cmd.Flags().StringVar(&since, "since", "", "only states from this time on, such as 7d")
 	cmd.Flags().BoolVar(&q.Changed, "changed", false, "only files that changed since the base line")
-	cmd.Flags().IntVar(&q.Limit, "limit", 1000, "at most so many for each location, 0 = all")
+	cmd.Flags().IntVar(&q.Limit, "limit", 1000, "at most so many, 0 = all")
 	return cmd
 }
 
@@ -184,14 +184,26 @@ func (c *call) search(s *baseline.Store, agent string, q baseline.Query) error {
 		return err
 	}
 	found := []fimEntry{}
+	limit, cut := q.Limit, false
+	if limit > 0 {
+		q.Limit++
+	}
 	for _, q.Location = range where {
+		n := 0
 		err := s.Search(c.ctx, q, func(e baseline.Entry) error {
+			if n++; limit > 0 && n > limit {
+				cut = true
+				return nil
+			}
 			found = append(found, fimJSON(&e))
 			return nil
 		})
 		if err != nil {
 			return err
 		}
+	}
+	if cut {
+		fmt.Fprintf(c.stderr, "Only the first %d are shown; --limit 0 shows all.\n", limit)
 	}
 	if c.json {
 		return c.printJSON(found)
