@@ -131,6 +131,9 @@ func (ps Problems) LogTexts(program, file string) []string {
 	closing := Problem{Code: 1202, Text: ErrorAt(file)}
 	switch d {
 	case Agentd:
+		if mine[len(mine)-1].Code == 4109 { // of the keys, not of the configuration; it says itself that it is the end
+			return out
+		}
 		closing = Problem{Code: 1215, Text: "ERROR: No client configured. Exiting."}
 	case Agentlessd:
 		closing = Problem{Code: 7101, Text: "ERROR: Invalid agentless configuration."}

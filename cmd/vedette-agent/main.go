@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 
 	"github.com/vedette-hids/vedette/agent/forward"
@@ -22,8 +21,12 @@ func main() {
 		Name:    "vedette-agent",
 		LogName: "ossec-agentd",
 		Daemons: []string{"ossec-execd", "ossec-agentd", "ossec-logcollector", "ossec-syscheckd"},
-		Check:   func(f program.Flags) config.Problems { _, _, ps := load(f); return ps },
-		Start:   start,
+		Check: func(f program.Flags) config.Problems {
+			_, _, problems := load(f)
+			_, ps := forward.LoadKey(f.Root)
+			return append(problems, ps...)
+		},
+		Start: start,
 	})
 }
 
@@ -55,8 +58,11 @@ func start(_ context.Context, run program.Running) (program.Service, error) {
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	key, err := agentKey(f.Root)
-	if err != nil {
+	key, problems := forward.LoadKey(f.Root)
+	if err := problems.Err(); err != nil {
+		for _, p := range problems {
+			run.Log.Line(p.LogText("ossec-agentd")) // users' rules know these lines
+		}
 		return nil, err
 	}
 	counters, err := keys.OpenCounters(filepath.Join(f.Root, "queue", "rids"), keys.CountersOptions{NoVerify: !internal.Bool("remoted.verify_msg_id")})
@@ -87,22 +93,6 @@ func start(_ context.Context, run program.Running) (program.Service, error) {
 		return nil, errors.Join(err, counters.Close())
 	}
 	return a, nil
-}
-
-func agentKey(root string) (*keys.Key, error) {
-	store, err := keys.Open(filepath.Join(root, "etc", "client.keys"))
-	for _, p := range store.Problems() {
-		if !p.Warning {
-			err = errors.Join(err, fmt.Errorf("%s:%d: %s expected: <id> <name> <ip> <key>", store.Path(), p.Line, p.Text))
-		}
-	}
-	if err == nil && store.First() == nil {
-		err = fmt.Errorf("%s holds no key; import one with manage_agents or fetch one with agent-auth", store.Path())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("(4109): ERROR: Unable to start without auth keys. %w", err)
-	}
-	return store.First(), nil
 }
 
 // Run works until ctx ends. The host component ends first, so that what it still says is forwarded or spooled.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/vedette-hids/vedette/activeresponse/responders"
+	"github.com/vedette-hids/vedette/agent/forward"
 	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/config/addto"
 	"github.com/vedette-hids/vedette/config/verify"
@@ -73,7 +74,7 @@ func (c call) agentEnv() agentcontrol.Env {
 // enrolServer is ossec-authd: in the background unless -f, -t, -h or -V say otherwise, as OSSEC's.
 func enrolServer(c call) int {
 	background := true
-	opts, _, err := getopt.Parse(c.args, "Vhdtfinu:g:D:p:c:v:x:k:")
+	opts, _, err := getopt.Parse(c.args, authd.Options)
 	root := c.root
 	for _, o := range opts {
 		switch o.Flag {
@@ -113,7 +114,12 @@ func daemonPart(c call) int {
 				return manager.Check(root, conf)
 			}
 			cfg, problems := config.Load(root, conf)
-			return config.ForDaemon(c.name, cfg, problems)
+			problems = config.ForDaemon(c.name, cfg, problems)
+			if c.name == "ossec-agentd" && problems.Err() == nil {
+				_, ps := forward.LoadKey(root)
+				problems = append(problems, ps...)
+			}
+			return problems
 		}})
 }
 

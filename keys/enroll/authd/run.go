@@ -23,6 +23,9 @@ import (
 
 const defaultPort = 1515
 
+// Options are those of ossec-authd, and -F of Vedette.
+const Options = "Vhdtfinu:g:D:p:c:v:x:k:F:"
+
 // Env is the world of one run.
 type Env struct {
 	Root   string   // install root, changed by -D
@@ -85,7 +88,7 @@ func (c *command) parse() (done bool, code int) {
 		c.Prog = "ossec-authd"
 	}
 	early := olog.New("", c.Stderr).Prog("ossec-authd")
-	opts, _, err := getopt.Parse(c.Args, "Vhdtfinu:g:D:p:c:v:x:k:F:")
+	opts, _, err := getopt.Parse(c.Args, Options)
 	for _, o := range opts {
 		switch o.Flag {
 		case 'h':
