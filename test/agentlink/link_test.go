@@ -47,7 +47,7 @@ func TestThereAndBack(t *testing.T) {
 			info := filepath.Join(mroot, "queue/agent-info/web-01-any")
 			eventually(t, "agent-info", func() bool {
 				b, _ := os.ReadFile(info)
-				return string(b) == "Linux host 6.1 #1 x86_64 - OSSEC HIDS v4.2.0\ncrypto_method:"+cipher+"\n"
+				return string(b) == "Linux host 6.1 #1 x86_64 - OSSEC HIDS v4.2.0\ncrypto_method:"+cipher+"\nagent_conf:\nprofile:\n"
 			})
 			eventually(t, "shared files", func() bool {
 				got, _ := os.ReadFile(filepath.Join(a.root, "etc/shared/big list.txt"))
