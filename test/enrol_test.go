@@ -23,7 +23,7 @@ func TestEnrolment(t *testing.T) {
 	agent.write("etc/client.keys", "")
 	manager.control("start")
 	pids := pidsOf(manager)
-	manager.eventually("the manager takes enrolments", 30*time.Second, func() bool {
+	manager.eventually("the manager takes enrolments", 2*time.Minute, func() bool {
 		return strings.Contains(manager.read("logs/ossec.log"), "ossec-authd: INFO: Accepting connections. Using password specified on file: ")
 	})
 
@@ -32,7 +32,7 @@ func TestEnrolment(t *testing.T) {
 	if strings.Contains(agent.read("etc/client.keys")+manager.read("etc/client.keys"), "intruder") {
 		t.Errorf("a key for a wrong password: %v\n%s", err, out)
 	}
-	manager.eventually("the wrong password is logged", 10*time.Second, func() bool {
+	manager.eventually("the wrong password is logged", 2*time.Minute, func() bool {
 		return strings.Contains(manager.read("logs/ossec.log"), "Invalid password provided by 10.78.5.2. Closing connection.")
 	})
 
@@ -47,7 +47,7 @@ func TestEnrolment(t *testing.T) {
 	}
 	agent.agentIsUp()
 	agent.say("enrolled", 0, 10)
-	manager.awaitMarks("enrolled", 10, 30*time.Second)
+	manager.awaitMarks("enrolled", 10, 2*time.Minute)
 	if now := pidsOf(manager); len(pids) == 0 || !maps.Equal(now, pids) {
 		t.Errorf("the manager was restarted: %v, then %v", pids, now)
 	}
@@ -69,7 +69,7 @@ func TestEnrolmentAsConfigured(t *testing.T) {
 	manager.write("etc/client.keys", "")
 	agent := linkAgent(a, 1, client("10.78.6.1"))
 	manager.control("start")
-	manager.eventually("the manager takes enrolments", 30*time.Second, func() bool {
+	manager.eventually("the manager takes enrolments", 2*time.Minute, func() bool {
 		return strings.Contains(manager.read("logs/ossec.log"), "ossec-authd: INFO: Accepting connections. No password required (not recommended)")
 	})
 	for _, want := range []string{"1024 new-host 10.78.6.2 ", "1025 new-host 10.78.6.2 "} {

@@ -24,6 +24,9 @@ type faults struct {
 // wire joins two hosts through a tunnel device on each, and this process between them: a network whose faults do not depend on what the
 // kernel can simulate (tc netem), and whose every loss is known.
 type wire struct {
+	dev   string // of both ends, each in its namespace
+	hosts [2]host
+
 	ends [2]*os.File
 	wg   sync.WaitGroup
 
@@ -44,6 +47,7 @@ func (n *network) wire(a host, addrA string, b host, addrB string, seed uint64) 
 	w := &wire{rnd: rand.New(rand.NewPCG(seed, 1))}
 	n.links++
 	dev := fmt.Sprintf("wire%d", n.links)
+	w.dev, w.hosts = dev, [2]host{a, b}
 	for i, end := range []struct {
 		h    host
 		addr string
@@ -62,6 +66,20 @@ func (n *network) wire(a host, addrA string, b host, addrB string, seed uint64) 
 	w.wg.Go(func() { w.carry(w.ends[1], w.ends[0]) })
 	n.t.Cleanup(w.close)
 	return w
+}
+
+// netem lets the kernel lose, double and delay what enters the wire, at both ends, and reports whether it can: many kernels have no sch_netem.
+func (w *wire) netem(args ...string) bool {
+	for i, h := range w.hosts {
+		if out, err := h.try("", "tc", append([]string{"qdisc", "add", "dev", w.dev, "root", "netem"}, args...)...); err != nil {
+			h.t.Logf("no netem here: %s", out)
+			if i > 0 {
+				h.t.Fatal("one end of the wire has netem, the other has not")
+			}
+			return false
+		}
+	}
+	return true
 }
 
 // set changes what the wire does from now on.

@@ -210,13 +210,16 @@ func TestAgain(t *testing.T) {
 }
 
 func FuzzParseKeepalive(f *testing.F) {
-	for _, s := range []string{"Linux\nx merged.mg\n\nvedette/1 \nabc", "a\nb", "a\nb c\n", "\n\n\n", "agent startup "} {
+	for _, s := range []string{"Linux\nx merged.mg\n\nvedette/1 \nabc", "L\nx merged.mg\n\nvedette/1 agent_conf=ca752ef5fdb7afe5f17814b891592c05 profile=a b\nz", "a\nb", "a\nb c\n", "\n\n\n", "agent startup "} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		k, ok := ParseKeepalive(b)
 		if ok != bytes.ContainsRune(b[:min(len(b), MaxControlBody)], '\n') {
 			t.Fatal(ok)
+		}
+		if len(k.Running) != 0 && len(k.Running) != 32 || len(k.Profile) > maxProfile || strings.Contains(k.Running+k.Profile, "\n") {
+			t.Fatalf("%q %q", k.Running, k.Profile)
 		}
 		if strings.Contains(k.System, "\n") {
 			t.Fatalf("%q", k.System)

@@ -21,7 +21,15 @@ import (
 	"github.com/vedette-hids/vedette/manager/fleet"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if args := os.Getenv("VEDETTE_BENCH_SENDER"); args != "" {
+		if err := benchSender(args); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func newReader(s string) *bufio.Reader { return bufio.NewReaderSize(strings.NewReader(s), maxLine) }
 

@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // logs collects the lines of one side.
 type logs struct {

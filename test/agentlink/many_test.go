@@ -43,7 +43,7 @@ type simulated struct {
 
 // ask sends a payload until the manager's answer satisfies done; datagrams may be lost when the machine is busy.
 func (s *simulated) ask(payload string, done func(answer string) bool) error {
-	for range 20 {
+	for range 100 {
 		if err := s.say(payload); err != nil {
 			return err
 		}
