@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/internal/agentwire"
 	"github.com/vedette-hids/vedette/keys"
 )
@@ -139,5 +140,44 @@ func TestManagerThatLostItsCounter(t *testing.T) {
 		}
 		b.stop()
 		m.wg.Wait()
+	})
+}
+
+// TestFailoverBetweenManagersThatCountForThemselves goes from a manager of OSSEC to one with lower numbers, and back.
+func TestFailoverBetweenManagersThatCountForThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeServer{t: t, key: keyOf(t, recordedKey), with: keys.Blowfish}
+		first := &mirrorServer{t: t, key: s.key, next: keys.Counter{Global: 70, Local: 5000}}
+		second := &mirrorServer{t: t, key: s.key, next: keys.Counter{Global: 2, Local: 10}}
+		client := config.Client{Servers: []config.Server{{Host: "10.0.0.1", Port: 1514}, {Host: "10.0.0.2", Port: 1514}}}
+		b := startAgent(t, s, client, func(o *Options) {
+			o.Timing.AckTimeout = 0
+			o.Dial = func(ctx context.Context, network, address string, local netip.Addr) (net.Conn, error) {
+				if strings.HasPrefix(address, "10.0.0.1:") {
+					return first.dial(ctx, network, address, local)
+				}
+				return second.dial(ctx, network, address, local)
+			}
+		})
+		time.Sleep(10 * time.Second)
+		for i, m := range []*mirrorServer{first, second, first} {
+			if b.f.State() != Connected {
+				t.Fatalf("step %d: not connected", i)
+			}
+			m.mu.Lock()
+			if n := len(m.heard); n == 0 || !strings.HasPrefix(m.heard[n-1], "blowfish #!-Linux") {
+				t.Errorf("step %d: the manager heard %q", i, m.heard)
+			}
+			m.mute, m.heard = true, nil
+			m.mu.Unlock()
+			other := map[*mirrorServer]*mirrorServer{first: second, second: first}[m]
+			other.mu.Lock()
+			other.mute = false
+			other.mu.Unlock()
+			time.Sleep(12 * time.Minute) // the next keepalive is not answered
+		}
+		b.stop()
+		first.wg.Wait()
+		second.wg.Wait()
 	})
 }
