@@ -141,7 +141,7 @@ func (c *correlator) recycle(f *fact) {
 // search looks whether ev fires the correlation rule r, and marks what it counted. missing is true when there is nothing to search.
 func (c *correlator) search(r *Rule, ev *event.Event, now int64, shard int, mark *int, previous []string) (out []string, ok, missing bool) {
 	w, missing := c.windowOf(r, shard)
-	if w == nil || w.len() == 0 {
+	if w == nil || w.len() == 0 || r.Level == 0 { // every mark, 0 included, stops a search of level 0
 		return nil, false, missing
 	}
 	s := c.run(r, ev, w, now)

@@ -204,7 +204,8 @@ func TestRandomRulesetsEqualThePlainEngine(t *testing.T) {
 				reason = NotDropped
 			}
 			if out.Rule != want.rule || reason != want.reason || out.Alert != nil && !slices.Equal(out.Alert.Previous, want.previous) {
-				t.Errorf("seed %d, line %d %q: rule %v (%v), plain %v (%v)\n%s", seed, n, line, ruleID(out.Rule), out.Reason, ruleID(want.rule), want.reason, text)
+				t.Errorf("seed %d, line %d %q: rule %v (%v) %q, plain %v (%v) %q\n%s", seed, n, line, ruleID(out.Rule), out.Reason, previous(out),
+					ruleID(want.rule), want.reason, want.previous, text)
 				bad++
 				break
 			}

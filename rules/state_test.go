@@ -132,6 +132,22 @@ func TestReplaceListActsAtOnce(t *testing.T) {
 	}
 }
 
+// Every mark, that of an event which was never counted included, stops a search of level 0, whether the memory is short or long enough for
+// an index.
+func TestCorrelationOfLevelZeroNeverMatches(t *testing.T) {
+	rs := loadText(t, `<group name="g,"><rule id="1" level="0" noalert="1"><category>syslog</category></rule>
+<rule id="100" level="3"><match>alpha</match></rule>
+<rule id="101" level="0" frequency="2" timeframe="600"><if_matched_sid>100</if_matched_sid><same_source_ip/></rule>
+<rule id="102" level="0" frequency="2" timeframe="600"><if_matched_regex>alpha</if_matched_regex><if_sid>100</if_sid></rule></group>`)
+	e := &engine{rs: rs, state: NewState(rs, Stores{})}
+	for i := range 4 * minView {
+		out, _ := e.line(fmt.Sprintf("Nov 23 10:00:00 host kv[1]: alpha %d src=1.1.1.1", i), time.Unix(1700000000, 0))
+		if out.Rule == nil || out.Rule.ID != 100 {
+			t.Fatalf("event %d ends in rule %s", i, ruleID(out.Rule))
+		}
+	}
+}
+
 func TestForwardedAlertFiresItsRule(t *testing.T) {
 	rs := loadText(t, fmt.Sprintf(swapRules, ""))
 	state := NewState(rs, Stores{})

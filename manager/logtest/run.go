@@ -109,7 +109,7 @@ func newTool(env Env) (t *tool, done bool, code int) {
 	args, err := t.longOptions(t.Args)
 	if err == nil {
 		var opts []getopt.Option
-		opts, _, err = getopt.Parse(args, "VhdtvaqU:u:g:c:D:")
+		opts, _, err = getopt.Parse(args, "VhdtvaqU:c:D:")
 		for _, o := range opts {
 			if t.option(o) {
 				return t, true, 0
@@ -256,7 +256,7 @@ func (t *tool) flush() error {
 	return t.err.Flush()
 }
 
-// readLine reads a line without its end, at most maxLine bytes. A NUL byte ends the text, as in OSSEC.
+// readLine reads a line without its end, at most maxLine bytes.
 func readLine(in *bufio.Reader) (string, error) {
 	var b []byte
 	for len(b) < maxLine {
@@ -272,8 +272,7 @@ func readLine(in *bufio.Reader) (string, error) {
 		}
 		b = append(b, c)
 	}
-	text, _, _ := strings.Cut(string(b), "\x00")
-	return text, nil
+	return string(b), nil
 }
 
 // event analyses one line and prints what came of it.
