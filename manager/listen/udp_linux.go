@@ -48,9 +48,13 @@ func forceBuffer(conn *net.UDPConn, size int) error {
 // oobSize has room for the SO_RXQ_OVFL counter.
 const oobSize = 32
 
-func newBatchReader(conn *net.UDPConn, size int) (batchReader, error) { return newMmsgReader(conn, size) }
+func newBatchReader(conn *net.UDPConn, size int) (batchReader, error) {
+	return newMmsgReader(conn, size)
+}
 
-func newLocalReader(conn *net.UnixConn, size int) (batchReader, error) { return newMmsgReader(conn, size) }
+func newLocalReader(conn *net.UnixConn, size int) (batchReader, error) {
+	return newMmsgReader(conn, size)
+}
 
 // newMmsgReader makes a reader of datagrams of up to size bytes; larger ones are cut.
 func newMmsgReader(conn syscall.Conn, size int) (batchReader, error) {
