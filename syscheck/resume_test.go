@@ -66,7 +66,7 @@ func TestInterruptedForwardingKeepsTheOrderOfRoots(t *testing.T) {
 
 // TestPlacesStayBounded: while the first file is still being read, the walk goes on, and what is safe stays before it.
 func TestPlacesStayBounded(t *testing.T) {
-	p := &pass{m: &Monitor{}, jobs: make(chan job, 3*maxPlaces)}
+	p := &pass{m: &Monitor{}, jobs: make(chan []job, 3*maxPlaces)}
 	for i := range 3 * maxPlaces {
 		p.enter(fmt.Sprintf("/%06d", i))
 		if err := p.emit(t.Context(), job{}); err != nil {
@@ -76,9 +76,16 @@ func TestPlacesStayBounded(t *testing.T) {
 	if len(p.places) > maxPlaces {
 		t.Errorf("%d places", len(p.places))
 	}
-	first := <-p.jobs
+	if err := p.hand(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var jobs []job
 	for len(p.jobs) > 0 {
-		(<-p.jobs).place.open.Add(-1)
+		jobs = append(jobs, <-p.jobs...)
+	}
+	first := jobs[0]
+	for _, j := range jobs[1:] {
+		j.place.open.Add(-1)
 	}
 	if at, _ := p.safe(); at.dir != "/000000" {
 		t.Errorf("safe is %q, but its first file is not done", at.dir)

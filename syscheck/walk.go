@@ -32,7 +32,8 @@ type pass struct {
 	throttle *throttle // nil: full speed
 	forward  bool      // base-line scan: send unchanged files too
 	resume   mark      // forward only from this directory on
-	jobs     chan job
+	jobs     chan []job
+	gathered []job // not handed over yet
 	workers  []*worker
 	full     bool // a scan of everything: shows progress, ends on disk
 
@@ -56,6 +57,8 @@ type place struct {
 const (
 	// jobsAhead is how far the walker may run ahead of the workers.
 	jobsAhead = 512
+	// jobsAtOnce is how many jobs are handed over at a time, unless the workers have nothing to do: each time costs a change of goroutines.
+	jobsAtOnce = 32
 	// maxPlaces bounds the memory for directories while one huge file holds up the oldest of them.
 	maxPlaces = 4096
 )
@@ -64,7 +67,7 @@ const (
 func (p *pass) run(ctx context.Context, walk func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p.jobs = make(chan job, jobsAhead)
+	p.jobs = make(chan []job, jobsAhead/jobsAtOnce)
 	var done sync.WaitGroup
 	for _, w := range p.workers {
 		done.Go(func() {
@@ -74,6 +77,9 @@ func (p *pass) run(ctx context.Context, walk func(context.Context) error) error 
 		})
 	}
 	err := walk(ctx)
+	if err == nil {
+		err = p.hand(ctx)
+	}
 	close(p.jobs)
 	done.Wait()
 	if cause := context.Cause(ctx); cause != nil {
@@ -95,8 +101,20 @@ func (p *pass) emit(ctx context.Context, j job) error {
 		j.place = p.places[n-1]
 		j.place.open.Add(1)
 	}
+	if p.gathered = append(p.gathered, j); len(p.gathered) < jobsAtOnce && len(p.jobs) > 0 {
+		return nil
+	}
+	return p.hand(ctx)
+}
+
+// hand gives the gathered jobs to a worker.
+func (p *pass) hand(ctx context.Context) error {
+	if len(p.gathered) == 0 {
+		return nil
+	}
 	select {
-	case p.jobs <- j:
+	case p.jobs <- p.gathered:
+		p.gathered = make([]job, 0, jobsAtOnce)
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -200,6 +218,9 @@ func (p *pass) walk(ctx context.Context, r *root, dir string) error {
 		return nil
 	}
 	p.enter(dir)
+	if err := p.hand(ctx); err != nil { // a slow walk must not hold back what it found
+		return err
+	}
 	if r.Realtime {
 		m.rt.addDir(dir)
 	}

@@ -18,6 +18,7 @@ type worker struct {
 	bytes    atomic.Int64
 
 	places  int // files open at a time
+	queue   []job
 	batch   *sum.Batch
 	reading []*task // by the place in batch
 	waiting []*task // for a worker that reads the same content now
@@ -107,21 +108,33 @@ func (w *worker) take(ctx context.Context, p *pass) (more bool, err error) {
 }
 
 // next takes a job: ok is false if there is none now, more is false if there will be none.
-func (w *worker) next(jobs <-chan job) (j job, ok, more bool) {
-	if w.busy() == 0 {
-		j, ok = <-jobs
-		return j, ok, ok
+func (w *worker) next(jobs <-chan []job) (j job, ok, more bool) {
+	if len(w.queue) == 0 {
+		if w.queue, more = w.receive(jobs); len(w.queue) == 0 {
+			return job{}, false, more
+		}
 	}
-	for again := 0; ; again++ {
-		select {
-		case j, ok = <-jobs:
-			return j, ok, ok
-		default:
-		}
-		if again > 0 {
-			return j, false, true
-		}
-		runtime.Gosched() // the walker may wait for this processor
+	j, w.queue = w.queue[0], w.queue[1:]
+	return j, true, true
+}
+
+// receive takes what the walker hands over. It waits only while no file is open.
+func (w *worker) receive(jobs <-chan []job) (list []job, more bool) {
+	if w.busy() == 0 {
+		list, more = <-jobs
+		return list, more
+	}
+	select {
+	case list, more = <-jobs:
+		return list, more
+	default:
+	}
+	runtime.Gosched() // the walker may wait for this processor
+	select {
+	case list, more = <-jobs:
+		return list, more
+	default:
+		return nil, true
 	}
 }
 
@@ -299,5 +312,5 @@ func (w *worker) drop() {
 	for _, t := range w.waiting {
 		w.release(t)
 	}
-	w.waiting, w.parked = nil, nil
+	w.queue, w.waiting, w.parked = nil, nil, nil
 }
