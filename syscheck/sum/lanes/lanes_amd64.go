@@ -26,6 +26,9 @@ func md5Rows16(state, rows *row, blocks int)
 func sha1Rows16(state, rows *row, blocks int)
 
 //go:noescape
+func md5sha1Rows16(state, rows *row, blocks int)
+
+//go:noescape
 func sha256Rows16(state, rows *row, blocks int)
 
 //go:noescape
@@ -43,10 +46,12 @@ func (s *State) blocks(set Set, data *[Max]*byte, offset, n int) {
 		return
 	}
 	transpose16(rows, data, offset, n)
-	if set&MD5 != 0 {
+	switch set & (MD5 | SHA1) {
+	case MD5 | SHA1:
+		md5sha1Rows16(&s.words[0], rows, n)
+	case MD5:
 		md5Rows16(&s.words[0], rows, n)
-	}
-	if set&SHA1 != 0 {
+	case SHA1:
 		sha1Rows16(&s.words[4], rows, n)
 	}
 	if set&SHA256 != 0 {

@@ -156,7 +156,11 @@ func BenchmarkBlocks(b *testing.B) {
 			alg  Set
 			name string
 			make func() hash.Hash
-		}{k.Set(), "all", nil}) {
+		}{k.Set(), "all", nil}, struct {
+			alg  Set
+			name string
+			make func() hash.Hash
+		}{MD5 | SHA1, "md5+sha1", nil}) {
 			if h.alg&k.Set() == 0 {
 				continue
 			}
