@@ -93,7 +93,7 @@ func TestKilledScansLoseAndRepeatNothing(t *testing.T) {
 	for _, in := range []install{manager, agent} {
 		appendTo(t, in.path("etc/local_internal_options.conf"), "syscheck.sleep=0\n")
 	}
-	const files = 12000
+	const files = 6000
 	for i := range files {
 		agent.writeWatched(i, "content")
 	}
@@ -144,9 +144,9 @@ func TestKilledScansLoseAndRepeatNothing(t *testing.T) {
 	for i := range files {
 		want[fmt.Sprintf("new %05d", i)] = true
 	}
-	disturb("new", 500, manager)
+	disturb("new", 300, manager)
+	disturb("new", 1500, manager)
 	disturb("new", 3000, manager)
-	disturb("new", 6000, manager)
 	expect("base line", want)
 
 	// From here on slowly, so that the scan lasts longer than a restart.
@@ -170,9 +170,9 @@ func TestKilledScansLoseAndRepeatNothing(t *testing.T) {
 		want[fmt.Sprintf("new %05d", i)] = true
 	}
 	agent.control("start")
-	disturb("changed", 300, agent)
-	disturb("changed", 800, manager)
-	disturb("changed", 1500, agent, manager)
-	disturb("deleted", 1200, manager)
+	disturb("changed", 200, agent)
+	disturb("changed", 500, manager)
+	disturb("changed", 900, agent, manager)
+	disturb("deleted", 600, manager)
 	expect("differences", want)
 }
