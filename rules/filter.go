@@ -39,7 +39,16 @@ type wordMask struct {
 // programTest is one distinct program name condition and the positions that have it.
 type programTest struct {
 	m  matcher
-	at []uint64
+	at []wordMask
+}
+
+// add adds a position; positions come in ascending order.
+func (t *programTest) add(i int) {
+	w := int32(i >> 6)
+	if n := len(t.at); n == 0 || t.at[n-1].word != w {
+		t.at = append(t.at, wordMask{word: w})
+	}
+	t.at[len(t.at)-1].mask |= 1 << (i & 63)
 }
 
 // literalsOf gives the required literals of a pattern, when it has any.
@@ -72,9 +81,9 @@ func (rs *Ruleset) buildFilter() {
 			if !ok {
 				at = len(f.programs)
 				programs[key] = at
-				f.programs = append(f.programs, programTest{m: m, at: make([]uint64, f.words)})
+				f.programs = append(f.programs, programTest{m: m})
 			}
-			setBit(f.programs[at].at, i)
+			f.programs[at].add(i)
 		}
 		sub, lits, ok := r.deciding()
 		if !ok {
@@ -246,8 +255,8 @@ func (rs *Ruleset) newClass(ev *event.Event) *class {
 	if ev.HasProgram {
 		for i := range f.programs {
 			if f.programs[i].m.MatchString(ev.ProgramName) {
-				for w, b := range f.programs[i].at {
-					program[w] |= b
+				for _, m := range f.programs[i].at {
+					program[m.word] |= m.mask
 				}
 			}
 		}

@@ -13,14 +13,21 @@ import (
 // Load compiles a ruleset: decoders, then lists, then rules, as spec rules.md section 1 orders them. It goes on after a fault and
 // returns every problem of all files. The ruleset is nil when one of them prevents the start.
 func Load(src Sources, opts Options) (*Ruleset, config.Problems) {
+	return newLoader(opts).load(src)
+}
+
+func newLoader(opts Options) *loader {
 	opts = opts.normalised()
-	l := &loader{
-		opts: opts, byID: map[int]*Rule{}, broken: map[int]bool{},
+	return &loader{
+		opts: opts, byID: map[int]*Rule{}, broken: map[int]bool{}, placesOf: map[*Rule][]*place{},
 		rs: &Ruleset{opts: opts, lists: map[string]*listHandle{}},
 	}
+}
+
+func (l *loader) load(src Sources) (*Ruleset, config.Problems) {
 	var probs config.Problems
 	rs := l.rs
-	rs.decoders, probs = decode.Load(src.Decoders, decodeOptions(opts, func(id int) bool { return rs.byID[id] != nil }))
+	rs.decoders, probs = decode.Load(src.Decoders, decodeOptions(l.opts, func(id int) bool { return rs.byID[id] != nil }))
 	l.probs = append(l.probs, probs...)
 	for _, f := range src.Lists {
 		h := &listHandle{}
@@ -30,8 +37,11 @@ func Load(src Sources, opts Options) (*Ruleset, config.Problems) {
 	for _, f := range src.Rules {
 		l.file(f)
 	}
-	if l.places > maxPlaces {
+	switch {
+	case l.places > maxPlaces:
 		l.report(config.Problem{Text: fmt.Sprintf("The rule tree has more than %d positions.", maxPlaces)})
+	case l.steps > maxSteps:
+		l.report(config.Problem{Text: "The rules are too many for the relations between them: linking them was broken off."})
 	}
 	if len(l.roots) == 0 && l.probs.Err() == nil {
 		l.report(config.Problem{Text: "No rules loaded.", Hint: "Name at least one rules file with a root rule (id below 10) in <rules>."})
@@ -48,8 +58,11 @@ type loader struct {
 	opts     Options
 	rs       *Ruleset
 	file0    string // file being read
-	roots    []*place
+	roots    siblings
 	places   int
+	placesOf map[*Rule][]*place
+	steps    int           // positions looked at while linking
+	moved    bool          // an overwriting rule changed a sort key
 	byID     map[int]*Rule // loaded rules; of equal root ids the first
 	broken   map[int]bool  // ids of rules that could not be loaded
 	partial  bool          // a file or a group could not be read
@@ -91,7 +104,11 @@ func (l *loader) groups(f File) {
 		l.partial = true
 		var xe *xmlconf.Error
 		if errors.As(err, &xe) {
-			l.report(config.Problem{Pos: config.Position{File: f.Name, Line: xe.Line}, Code: xe.Code(), Text: xe.Message()})
+			hint := ""
+			if f.Err != nil {
+				hint = "(" + f.Err.Error() + ")"
+			}
+			l.report(config.Problem{Pos: config.Position{File: f.Name, Line: xe.Line}, Code: xe.Code(), Text: xe.Message(), Hint: hint})
 		} else {
 			l.report(config.Problem{Pos: config.Position{File: f.Name}, Code: 1226, Text: "ERROR: " + err.Error()})
 		}
@@ -166,7 +183,7 @@ func (l *loader) rule(group string, n *xmlconf.Node, index int) {
 		l.failRule(def, "Duplicate rule ID:%d", def.ID)
 		return
 	}
-	if !def.ok || l.places > maxPlaces || !l.attach(def) || !def.ok {
+	if !def.ok || l.tooLarge() || !l.attach(def) || !def.ok {
 		l.broken[def.ID] = true
 		return
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	lineCount = goflag.Int("lines", 3000, "lines per ruleset of the comparison with the plain engine")
+	lineCount = goflag.Int("lines", 2000, "lines per ruleset of the comparison with the plain engine")
 	lineSeed  = goflag.Uint64("seed", 1, "their seed")
 )
 

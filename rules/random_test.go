@@ -173,7 +173,7 @@ func (w *ruleWriter) event() string {
 // TestRandomRulesetsEqualThePlainEngine compares both engines on rulesets that have every element, in any combination that loads.
 func TestRandomRulesetsEqualThePlainEngine(t *testing.T) {
 	loaded, alerts, bad := 0, 0, 0
-	for i := range max(60, *lineCount/50) {
+	for i := range max(45, *lineCount/50) {
 		seed := *lineSeed<<32 + uint64(i)
 		w := &ruleWriter{rnd: rand.New(rand.NewPCG(seed, 7))}
 		text := w.ruleset(5 + w.rnd.IntN(60))

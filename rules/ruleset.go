@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/vedette-hids/vedette/event"
@@ -74,17 +75,17 @@ func (rs *Ruleset) InTreeOrder(f func(*Rule)) {
 }
 
 // freeze turns the tree of places into the arrays that matching uses.
-func (rs *Ruleset) freeze(roots []*place, places int) {
+func (rs *Ruleset) freeze(roots siblings, places int) {
 	rs.nodes = make([]node, 0, places)
 	rs.byID = make(map[int]*Rule, len(rs.rules))
-	queue := roots
-	for _, p := range roots {
+	queue := slices.Collect(roots.all())
+	for _, p := range queue {
 		rs.nodes = append(rs.nodes, node{rule: p.rule, parent: -1})
 	}
-	rs.roots = int32(len(roots))
+	rs.roots = int32(len(queue))
 	for i := 0; i < len(queue); i++ {
 		rs.nodes[i].first = int32(len(rs.nodes))
-		for _, k := range queue[i].kids {
+		for k := range queue[i].kids.all() {
 			queue = append(queue, k)
 			rs.nodes = append(rs.nodes, node{rule: k.rule, parent: int32(i)})
 		}

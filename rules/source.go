@@ -2,6 +2,7 @@ package rules
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,7 +19,7 @@ func ReadSources(root string, cfg config.Rules) (Sources, config.Problems) {
 	var src Sources
 	var probs config.Problems
 	for _, name := range cfg.Decoders {
-		data, err := os.ReadFile(below(root, name))
+		data, err := readSource(below(root, name))
 		switch {
 		case err == nil && cfg.DefaultDecoders && name != cfg.Decoders[0] && !hasElement(data):
 			// The optional local file may be empty.
@@ -40,10 +41,27 @@ func ReadSources(root string, cfg config.Rules) (Sources, config.Problems) {
 		src.Lists = append(src.Lists, ListFile{Name: name, DB: db})
 	}
 	for _, name := range cfg.Rules {
-		data, err := os.ReadFile(below(root, name))
+		data, err := readSource(below(root, name))
 		src.Rules = append(src.Rules, File{Name: name, Data: data, Err: err})
 	}
 	return src, probs
+}
+
+// maxSource is the size in bytes up to which a file is read: fifty times that of all rules of OSSEC together.
+const maxSource = 64 << 20
+
+// readSource reads a regular file of at most maxSource bytes.
+func readSource(path string) ([]byte, error) {
+	st, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	case st.Size() > maxSource:
+		return nil, fmt.Errorf("%s is too large: %d bytes, more than %d", path, st.Size(), maxSource)
+	}
+	return os.ReadFile(path)
 }
 
 // below is the path of a file named in the configuration.

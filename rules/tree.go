@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -9,34 +11,86 @@ import (
 	"github.com/vedette-hids/vedette/pattern"
 )
 
-// maxPlaces bounds the tree: rules that hang below every rule of a group double it each time.
-const maxPlaces = 1 << 19
+// Bounds of the tree: rules that hang below every rule of a group double it each time, and a parent that stands at many positions is
+// searched for in the whole tree.
+const (
+	maxPlaces = 1 << 19 // positions
+	maxSteps  = 1 << 28 // positions looked at while linking
+)
 
 // place is a position in the tree while it is being built.
 type place struct {
 	rule *Rule
-	kids []*place
+	kids siblings
+}
+
+// siblings are the places below one place, in order: a piece for each sort key, from the largest down.
+type siblings []piece
+
+type piece struct {
+	key    int
+	places []*place
+}
+
+func (s siblings) all() iter.Seq[*place] {
+	return func(yield func(*place) bool) {
+		for i := range s {
+			for _, p := range s[i].places {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// tooLarge counts a step of linking and reports whether the tree is beyond its bounds.
+func (l *loader) tooLarge() bool {
+	l.steps++
+	return l.steps > maxSteps || l.places > maxPlaces
 }
 
 // insert puts a new place of rule before the first sibling with a smaller key.
-func (l *loader) insert(siblings []*place, rule *Rule) []*place {
+func (l *loader) insert(s *siblings, rule *Rule) {
 	p := &place{rule: rule}
 	l.places++
-	for i, s := range siblings {
-		if s.rule.key < rule.key {
-			siblings = append(siblings, nil)
-			copy(siblings[i+1:], siblings[i:])
-			siblings[i] = p
-			return siblings
+	l.placesOf[rule] = append(l.placesOf[rule], p)
+	if l.moved {
+		l.insertAmong(s, p)
+		return
+	}
+	i, found := slices.BinarySearchFunc(*s, rule.key, func(x piece, key int) int { return cmp.Compare(key, x.key) })
+	if !found {
+		*s = slices.Insert(*s, i, piece{key: rule.key})
+	}
+	(*s)[i].places = append((*s)[i].places, p)
+}
+
+// insertAmong is insert once an overwriting rule has changed a key, after which siblings no longer stand in the order of their keys.
+func (l *loader) insertAmong(s *siblings, p *place) {
+	for i := range *s {
+		x := &(*s)[i]
+		for j, before := range x.places {
+			if l.tooLarge() {
+				return
+			}
+			if before.rule.key < p.rule.key {
+				x.places = slices.Insert(x.places, j, p)
+				return
+			}
 		}
 	}
-	return append(siblings, p)
+	if len(*s) == 0 {
+		*s = siblings{{}}
+	}
+	x := &(*s)[len(*s)-1]
+	x.places = append(x.places, p)
 }
 
 // attach hangs def into the tree (spec rules.md, section 5) and reports whether it found its place.
 func (l *loader) attach(def *definition) bool {
 	if def.ID < 10 {
-		l.roots = l.insert(l.roots, def.Rule)
+		l.insert(&l.roots, def.Rule)
 		return true
 	}
 	if def.ifSID == nil && def.ifGroup == nil && def.matchedGrp != nil {
@@ -77,7 +131,11 @@ func (l *loader) attachBySID(def *definition) bool {
 		}
 		named[id] = true
 		found := 0
-		l.belowSID(l.roots, id, def, &found)
+		if at := l.placesOf[l.byID[id]]; id >= 10 && len(at) == 1 {
+			l.insertBelow(at[0], def, &found)
+		} else {
+			l.belowSID(l.roots, id, def, &found)
+		}
 		if found == 0 {
 			ok = false
 			if !l.broken[id] {
@@ -101,20 +159,24 @@ func (def *definition) remark(element, format string, args ...any) {
 }
 
 // belowSID attaches def below every place of rule id: depth first, the search in one list of siblings ends at the first hit.
-func (l *loader) belowSID(siblings []*place, id int, def *definition, found *int) {
-	for _, p := range siblings {
-		if l.places > maxPlaces {
+func (l *loader) belowSID(s siblings, id int, def *definition, found *int) {
+	for p := range s.all() {
+		if l.tooLarge() {
 			return
 		}
 		if p.rule.ID == id {
-			p.kids = l.insert(p.kids, def.Rule)
-			def.Category = p.rule.Category
-			def.addParent(id)
-			*found++
+			l.insertBelow(p, def, found)
 			return
 		}
 		l.belowSID(p.kids, id, def, found)
 	}
+}
+
+func (l *loader) insertBelow(p *place, def *definition, found *int) {
+	l.insert(&p.kids, def.Rule)
+	def.Category = p.rule.Category
+	def.addParent(p.rule.ID)
+	*found++
 }
 
 func (r *Rule) addParent(id int) {
@@ -152,15 +214,15 @@ func (l *loader) attachByLevel(def *definition) bool {
 // attachBelow attaches def below every place whose rule is wanted, at any depth, and counts them.
 func (l *loader) attachBelow(def *definition, want func(*Rule) bool) int {
 	n := 0
-	var walk func([]*place)
-	walk = func(siblings []*place) {
-		for _, p := range siblings {
-			if l.places > maxPlaces {
+	var walk func(siblings)
+	walk = func(s siblings) {
+		for p := range s.all() {
+			if l.tooLarge() {
 				return
 			}
 			walk(p.kids)
 			if p.rule != def.Rule && want(p.rule) {
-				p.kids = l.insert(p.kids, def.Rule)
+				l.insert(&p.kids, def.Rule)
 				def.addParent(p.rule.ID)
 				n++
 			}
@@ -171,9 +233,9 @@ func (l *loader) attachBelow(def *definition, want func(*Rule) bool) int {
 }
 
 func (l *loader) attachToRoot(def *definition) bool {
-	for _, p := range l.roots {
+	for p := range l.roots.all() {
 		if p.rule.Category == def.Category {
-			p.kids = l.insert(p.kids, def.Rule)
+			l.insert(&p.kids, def.Rule)
 			def.addParent(p.rule.ID)
 			return true
 		}
@@ -216,9 +278,12 @@ func (l *loader) installSearch(def *definition, r *Rule) {
 		l.failRule(def, "ERROR: Syntax error on regex: '%s': %d.", *def.matchedGrp, patternCode(err))
 		return
 	}
-	var walk func([]*place)
-	walk = func(siblings []*place) {
-		for _, p := range siblings {
+	var walk func(siblings)
+	walk = func(s siblings) {
+		for p := range s.all() {
+			if l.tooLarge() {
+				return
+			}
 			if m.MatchString(p.rule.Groups) {
 				p.rule.groupLists = append(p.rule.groupLists, r.index)
 			}
@@ -233,6 +298,7 @@ func (l *loader) overwrite(old *Rule, def *definition) {
 	n := def.Rule
 	o := *old
 	l.noteOverwrite(old, def)
+	l.moved = l.moved || old.key != n.key
 	old.Rule = n.Rule
 	old.NoAlert, old.Ignore, old.accuracy, old.key = n.NoAlert, n.Ignore, n.accuracy, n.key
 	old.maxSize, old.timeframe, old.check, old.active = n.maxSize, n.timeframe, n.check, n.active
@@ -293,6 +359,9 @@ func (r *Rule) keepExact(o, n *Rule) {
 // forgetGroupList removes the correlation rule with this index from the rules that it counted.
 func (l *loader) forgetGroupList(index int) {
 	for _, r := range l.rs.rules {
+		if len(r.groupLists) == 0 {
+			continue
+		}
 		kept := r.groupLists[:0]
 		for _, g := range r.groupLists {
 			if g != index {
