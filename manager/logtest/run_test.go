@@ -362,3 +362,14 @@ func FuzzLines(f *testing.F) {
 		}
 	})
 }
+
+// TestNULHidesNothing is about a byte that ends a text in C: what follows it is analysed, as the manager does.
+func TestNULHidesNothing(t *testing.T) {
+	root := install(t, smallDecoders, smallRules)
+	const line = "Jan  1 10:00:00 h appd: deny from 192.0.2.7\n"
+	_, _, want := run(root, []string{"-q"}, line)
+	_, _, got := run(root, []string{"-q"}, strings.Replace(line, "deny", "\x00de\x00ny", 1))
+	if !strings.Contains(want, "Rule id: '100101'") || normal(got) != normal(want) {
+		t.Errorf("%s\nwithout NUL:\n%s", got, want)
+	}
+}
