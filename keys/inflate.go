@@ -38,6 +38,7 @@ type huffman struct {
 type inflater struct {
 	literals, distances, lengths huffman
 	sizes                        [maxSymbols + 32]uint8
+	used                         [maxSymbols + 32]uint16 // which sizes are not 0, ascending: a short text has few symbols
 }
 
 var inflaters = sync.Pool{New: func() any { return new(inflater) }}
@@ -135,56 +136,73 @@ func (in *inflater) readCodes(r *bitReader) error {
 	if r.short() {
 		return errZlibEnd
 	}
-	if !in.lengths.build(sizes) {
+	if !in.lengths.build(sizes, nonzero(in.used[:0], sizes), 0) {
 		return errZlib
 	}
 	sizes = in.sizes[:literals+distances]
-	if err := in.readSizes(r, sizes); err != nil {
+	used, err := in.readSizes(r, sizes)
+	if err != nil {
 		return err
 	}
-	if !in.literals.build(sizes[:literals]) || !in.distances.build(sizes[literals:]) {
+	split := len(used)
+	for split > 0 && int(used[split-1]) >= literals {
+		split--
+	}
+	if !in.literals.build(sizes, used[:split], 0) || !in.distances.build(sizes, used[split:], literals) {
 		return errZlib
 	}
 	return nil
 }
 
-// readSizes reads the run-length coded code lengths.
-func (in *inflater) readSizes(r *bitReader, sizes []uint8) error {
+// nonzero appends the places of the sizes that are not 0.
+func nonzero(used []uint16, sizes []uint8) []uint16 {
+	for i, s := range sizes {
+		if s != 0 {
+			used = append(used, uint16(i))
+		}
+	}
+	return used
+}
+
+// readSizes reads the run-length coded code lengths, and lists which are not 0.
+func (in *inflater) readSizes(r *bitReader, sizes []uint8) (used []uint16, err error) {
+	clear(sizes)
+	n := 0
 	for i := 0; i < len(sizes); {
 		r.fill()
 		sym, ok := in.lengths.next(r)
 		if !ok {
-			return r.fault()
+			return nil, r.fault()
 		}
-		if sym < 16 {
-			sizes[i] = uint8(sym)
-			i++
-			continue
-		}
-		var value uint8
-		var run int
-		switch sym {
-		case 16:
+		value, run := uint8(sym), 1
+		switch {
+		case sym == 16:
 			if i == 0 {
-				return errZlib
+				return nil, errZlib
 			}
 			value, run = sizes[i-1], 3+int(r.take(2))
-		case 17:
-			run = 3 + int(r.take(3))
-		default:
-			run = 11 + int(r.take(7))
+		case sym == 17:
+			value, run = 0, 3+int(r.take(3))
+		case sym > 17:
+			value, run = 0, 11+int(r.take(7))
 		}
 		if i+run > len(sizes) {
-			return errZlib
+			return nil, errZlib
+		}
+		if value == 0 {
+			i += run
+			continue
 		}
 		for end := i + run; i < end; i++ {
 			sizes[i] = value
+			in.used[n] = uint16(i)
+			n++
 		}
 	}
 	if r.short() {
-		return errZlibEnd
+		return nil, errZlibEnd
 	}
-	return nil
+	return in.used[:n], nil
 }
 
 // Lengths and distances are a base and extra bits.
@@ -214,6 +232,18 @@ func decode(r *bitReader, literals, distances *huffman, out []byte, n int) (int,
 			}
 			out[n] = byte(sym)
 			n++
+			// At least 41 bits are left, unless the stream ends: two more literals can be taken from the table.
+			for range 2 {
+				e := literals.table[r.bits&(1<<tableBits-1)]
+				if e == 0 || e>>4 >= endOfBlock || n >= len(out) {
+					break
+				}
+				l := uint(e & 15)
+				r.bits >>= l
+				r.n -= int(l)
+				out[n] = byte(e >> 4)
+				n++
+			}
 			continue
 		}
 		if sym == endOfBlock {
@@ -248,14 +278,13 @@ func repeat(out []byte, n, dist, length int) int {
 	return n
 }
 
-// build makes the tables of the code with these lengths by symbol; false when no code has them. As with every other reader, a code
+// build makes the tables of the code whose symbols have the lengths sizes[u] for u in used, counted from the symbol that stands at first; false when no code has them. As with every other reader, a code
 // may be incomplete only when it has one symbol of one bit, and may have no symbol at all as long as none is used.
-func (h *huffman) build(sizes []uint8) bool {
+func (h *huffman) build(sizes []uint8, used []uint16, first int) bool {
 	h.count = [maxCodeLen + 1]uint16{}
-	for _, s := range sizes {
-		h.count[s]++
+	for _, u := range used {
+		h.count[sizes[u]&maxCodeLen]++
 	}
-	h.count[0] = 0
 	var starts [maxCodeLen + 2]uint16
 	left, longest := 1, 0
 	for l := 1; l <= maxCodeLen; l++ {
@@ -271,11 +300,10 @@ func (h *huffman) build(sizes []uint8) bool {
 	if left > 0 && longest > 1 {
 		return false
 	}
-	for sym, s := range sizes {
-		if s > 0 {
-			h.symbols[starts[s]] = uint16(sym)
-			starts[s]++
-		}
+	for _, u := range used {
+		s := sizes[u] & maxCodeLen
+		h.symbols[starts[s]] = u - uint16(first)
+		starts[s]++
 	}
 	h.long = longest > tableBits
 	if h.long || left > 0 {
@@ -350,7 +378,7 @@ var fixedCodes = sync.OnceValues(func() (literals, distances *huffman) {
 		five[i] = 5
 	}
 	literals, distances = new(huffman), new(huffman)
-	if !literals.build(sizes[:]) || !distances.build(five[:]) {
+	if !literals.build(sizes[:], nonzero(nil, sizes[:]), 0) || !distances.build(five[:], nonzero(nil, five[:]), 0) {
 		panic("keys: fixed codes")
 	}
 	return literals, distances
