@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vedette-hids/vedette/internal/vectors"
 )
@@ -194,23 +193,23 @@ func TestRequiredLiterals(t *testing.T) {
 	}
 }
 
-// TestHostileTextsEnd checks that texts made to exhaust a backtracking matcher get an answer, soon.
+// TestHostileTextsEnd checks that texts made to exhaust a backtracking matcher get an answer: where that takes steps in proportion to the
+// text, without giving up, else by giving up. A matcher that tried all ways would not end before the test is ended.
 func TestHostileTextsEnd(t *testing.T) {
+	before := GaveUp()
 	as := strings.Repeat("a", 6000)
 	for _, p := range []string{`(a+)+$`, `(a|aa)+$`, `(\S+)*(\S+)*(\S+)*\d$`, `(?:\S+\s*)+x{2}`, `.*.*.*.*=.*;`, `(a*)*(a*)*(a*)*b`} {
 		re, err := CompilePCRE2(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		start := time.Now()
 		if re.MatchString(as + "!") {
 			t.Errorf("%q matches", p)
 		}
-		if d := time.Since(start); d > 5*time.Second {
-			t.Errorf("%q took %v", p, d)
-		}
 	}
-	before := GaveUp()
+	if n := GaveUp(); n != before {
+		t.Errorf("the linear engine gave up %d times", n-before)
+	}
 	re, err := CompilePCRE2(`(?=a)(a+)+(?!a)\1$`)
 	if err != nil {
 		t.Fatal(err)
