@@ -3,6 +3,7 @@ package syscheck
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/vedette-hids/vedette/syscheck/sum"
@@ -71,6 +72,9 @@ func (m *Monitor) scan(ctx context.Context, baseline bool) (Result, error) {
 		return Result{}, err
 	}
 	p.show(true)
+	if read, _ := p.volume(); read > 0 {
+		debug.FreeOSMemory() // at once: given back bit by bit it would keep the processor from resting for minutes
+	}
 	if err := m.finish(ctx, baseline); err != nil {
 		return Result{}, err
 	}
