@@ -14,7 +14,7 @@ type rootSeen struct {
 }
 
 // lookEvery is how often the realtime roots themselves are looked at.
-const lookEvery = time.Second
+const lookEvery = 2 * time.Second
 
 // lookLoop notices what no watch can tell, because it happens to a root itself: a configured directory that comes, comes back, or is replaced
 // by another one, and a change of a configured single file.

@@ -195,6 +195,7 @@ func (s *Store) completed(l *location) error {
 			return fmt.Errorf("location %q: %w", l.name, err)
 		}
 		l.complete = true
+		s.forget(l)
 	}
 	s.writeComplete(l)
 	return s.endMaintenance(l)

@@ -58,6 +58,7 @@ type Store struct {
 	db        *sql.DB
 	find      *sql.Stmt
 	locations map[string]*location
+	storing   int // locations with stored
 	pending   int
 	journal   *journal
 	attached  bool // another process owns the state
@@ -74,8 +75,9 @@ type Store struct {
 type location struct {
 	id       int64
 	name     string
-	seq      int64 // number of the last line
-	new      bool  // no row of it is in the database
+	seq      int64   // number of the last line
+	new      bool    // no row of it is in the database
+	stored   *stored // paths that may be in the database, until the first baseline is complete; nil = not known
 	live     map[string]*row
 	history  []row
 	kept     int // rows of history in the database, counted when needed; below 0 = not counted
@@ -252,6 +254,9 @@ func (s *Store) at(name string) (*location, error) {
 		}
 		l.new = n == 0
 	}
+	if l.new && !l.complete {
+		s.remember(l)
+	}
 	s.locations[name] = l
 	return l, nil
 }
@@ -280,7 +285,7 @@ func (s *Store) look(l *location, path string) (*row, error) {
 	if r := l.live[path]; r != nil {
 		return r, nil
 	}
-	if l.new {
+	if l.new || l.stored != nil && !l.stored.maybe(path) {
 		return nil, nil
 	}
 	r := &row{path: path}
@@ -324,6 +329,11 @@ func (s *Store) flush() error {
 	for _, l := range s.locations {
 		if len(l.live) > 0 {
 			l.new = false
+			if l.stored != nil {
+				for path := range l.live {
+					l.stored.add(path)
+				}
+			}
 			l.live = map[string]*row{}
 		}
 		l.history = nil

@@ -110,6 +110,7 @@ func (s *Store) importFile(name string) error {
 	}
 	if _, err := os.Stat(filepath.Join(s.dir, "."+name+".cpt")); err == nil {
 		l.complete = true
+		s.forget(l)
 	}
 	if _, err := s.db.Exec("UPDATE location SET file = ?, complete = ? WHERE id = ?", identity(st), l.complete, l.id); err != nil {
 		return err
@@ -168,6 +169,8 @@ func (s *Store) readLine(l *location, line string) error {
 // clear forgets everything about a location.
 func (s *Store) clear(l *location) error {
 	l.live, l.history, l.new, l.kept = map[string]*row{}, nil, true, 0
+	s.forget(l)
+	s.remember(l)
 	for _, q := range [...]string{"DELETE FROM live WHERE location = ?", "DELETE FROM history WHERE location = ?"} {
 		if _, err := s.db.Exec(q, l.id); err != nil {
 			return err
