@@ -16,7 +16,9 @@ const (
 	maxStored    = 8 // locations at a time; further ones look into the database
 )
 
-func newStored() *stored { return &stored{seed: maphash.MakeSeed(), bits: make([]uint64, storedBits/64)} }
+func newStored() *stored {
+	return &stored{seed: maphash.MakeSeed(), bits: make([]uint64, storedBits/64)}
+}
 
 // probe gives the place of the i-th bit of a hash.
 func probe(h uint64, i int) uint64 { return (h + uint64(i)*(h>>32|1)) % storedBits }
