@@ -212,6 +212,9 @@ func (b *bench) madeTree(files, perDir int) error {
 		}
 		b.row(fmt.Sprintf("agent: %s scan of %d small files%s, %d read", name, r.Files, in, r.Read), r, goal)
 	}
+	if err := b.out.Flush(); err != nil { // removing a million files can take minutes
+		return err
+	}
 	return os.RemoveAll(filepath.Join(b.dir, "state"))
 }
 
