@@ -51,6 +51,11 @@ func TestExecutorWithTheRealFirewall(t *testing.T) {
 	e := NewExecutor(ExecutorOptions{Root: root, Config: config.ResponseExecutor{HostsDeny: deny}})
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(t.Context()) }()
+	t.Cleanup(func() { // before the folder goes
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 	began := time.Now()
 	for _, n := range names {
 		e.Submit(event.Response{Name: n + "1", User: "-", IP: "192.0.2.7", AlertID: "1.1", RuleID: "5712", Location: "x", Filename: "-"}) //nolint:errcheck // the queue is empty
