@@ -16,7 +16,7 @@ const dropBlocks = `<command><name>drop</name><executable>firewall-drop.sh</exec
 <active-response><command>drop</command><location>local</location><level>7</level><timeout>600</timeout></active-response>`
 
 func alertFrom(ip string) *event.Alert {
-	ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: "/var/log/auth.log", Text: "x"}, &event.Agent{ID: "001", Name: "web", IP: "10.0.0.5"}, time.Time{})
+	ev := event.FromAgent(event.KindLog, &event.Agent{ID: "001", Name: "web", IP: "10.0.0.5"}, []byte("/var/log/auth.log:x"), time.Time{})
 	ev.Fields.Set(event.SrcIP, ip)
 	return &event.Alert{Epoch: 1700000000, Seq: 5, Rule: &event.Rule{ID: 5712, Level: 10, Groups: "syslog,sshd,"}, Event: ev}
 }

@@ -43,7 +43,7 @@ func TestRulesOfIntegrityAndRootcheckEvents(t *testing.T) {
 		{decodedAs: "rootcheck", log: "System Audit: SSH Hardening: Root can log in. File: /etc/ssh/sshd_config.", rule: 516, level: 3},
 		{decodedAs: "rootcheck", log: "System Audit: Web vulnerability - Outdated application. File: /srv/www/x.", rule: 519, level: 7},
 	} {
-		ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: tc.location, Text: tc.log}, nil, time.Unix(1768204801, 0))
+		ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: tc.location, Text: tc.log}, time.Unix(1768204801, 0))
 		ev.Hostname = "web1"
 		if tc.location != "" {
 			ev.Hostname = tc.location // as pre-decoding does for agents' events

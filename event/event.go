@@ -73,9 +73,17 @@ const (
 )
 
 // Event is one message on its way through the manager. The first block is set at the edge, the second by pre-decoding, the third by
-// decoding. Strings may share memory with Raw.
+// decoding. Strings may share memory with Raw. Small fields stand together: a manager makes hundreds of thousands of events in a second, and
+// their size is most of its garbage.
 type Event struct {
-	Kind     Kind
+	Kind       Kind
+	HasProgram bool // an empty program name counts as one
+	Type       DecoderType
+	FTS        bool // decoder has key fields
+	Accumulate bool
+	FirstSeen  bool   // rootcheck's "FTS done": if_fts passes
+	FTSFields  uint16 // which are the decoder's key fields, as a set that rules/decode defines
+
 	Agent    *Agent // nil: the manager's own host, or a syslog sender
 	Location string // full textual location, "(name) ip->source" for agents
 	Source   string // location on the host that it came from
@@ -85,21 +93,15 @@ type Event struct {
 	FullLog     string // cleaned text; for integrity events the text composed by the manager
 	Log         string // FullLog after the recognised header
 	Hostname    string
-	ProgramName string
-	HasProgram  bool // an empty program name counts as one
+	ProgramName string // see HasProgram
 
 	Decoder       string // name attached to the event; "" = none (not decoded)
 	DecoderParent string
 	DecodedAs     string // internal id by name that `decoded_as` compares ("syscheck_deleted"); equal to the decoder's id name otherwise
 	FTSComment    string
-	Type          DecoderType
 	Fields        Fields
 	Dynamic       []NameValue
-	FTS           bool   // decoder has key fields
-	FTSFields     uint16 // which ones, as a set that rules/decode defines
-	ForwardedRule int    // rule that another manager matched, for TypeOSSECAlert; 0 = none
-	Accumulate    bool
-	FirstSeen     bool        // rootcheck's "FTS done": if_fts passes
+	ForwardedRule int         // rule that another manager matched, for TypeOSSECAlert; 0 = none
 	File          *FileChange // integrity and rootcheck events
 }
 

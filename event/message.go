@@ -66,15 +66,32 @@ func (a *Agent) Label() string { return "(" + a.Name + ") " + a.IP }
 // ErrFormat is returned for a queue message that cannot be split (log message 1106).
 var ErrFormat = errors.New("string not correctly formatted")
 
-// NewEvent makes the event of a message that arrived at received, from agent (nil: the manager's own host). Control bytes of the location
-// become blanks.
-func NewEvent(m Message, agent *Agent, received time.Time) *Event {
-	source := oneLine(m.Location)
-	loc := source
-	if agent != nil {
-		loc = agent.Label() + "->" + source
+// NewEvent makes the event of a message of the manager's own host, or of a syslog sender, that arrived at received. Control bytes of the
+// location become blanks.
+func NewEvent(m Message, received time.Time) *Event {
+	loc := oneLine(m.Location)
+	return &Event{Kind: m.Kind, Location: loc, Source: loc, Raw: m.Text, Received: received}
+}
+
+// FromAgent makes the event of a message "<location>:<text>" that an agent sent. The text is cut where the queue form of the event, with the
+// agent's name in its location, would exceed MaxMessage; control bytes of the location become blanks. It gives nil for a message without colon, or whose location has a ".." component.
+// All texts of the event share one piece of memory.
+func FromAgent(kind Kind, agent *Agent, message []byte, received time.Time) *Event {
+	whole := "(" + agent.Name + ") " + agent.IP + "->" + string(message)
+	from := len("() ->") + len(agent.Name) + len(agent.IP)
+	n := strings.IndexByte(whole[from:], ':')
+	if n < 0 || climbs(whole[from:from+n]) {
+		return nil
 	}
-	return &Event{Kind: m.Kind, Agent: agent, Location: loc, Source: source, Raw: m.Text, Received: received}
+	loc, text := whole[:from+n], whole[from+n+1:]
+	if over := len("1:") + len(whole) - MaxMessage; over > 0 {
+		text = text[:max(0, len(text)-over)]
+	}
+	source := oneLine(loc[from:])
+	if source != loc[from:] {
+		loc = loc[:from] + source
+	}
+	return &Event{Kind: kind, Agent: agent, Location: loc, Source: source, Raw: text, Received: received}
 }
 
 // ParseQueue splits the text of one queue datagram `<kind>:<location>:<text>` (spec decoders.md, section 2.1). A location that
@@ -142,5 +159,6 @@ func oneLine(loc string) string {
 
 // climbs reports whether a location has a ".." path component.
 func climbs(loc string) bool {
-	return loc == ".." || strings.HasPrefix(loc, "../") || strings.HasSuffix(loc, "/..") || strings.Contains(loc, "/../")
+	return strings.Contains(loc, "..") &&
+		(loc == ".." || strings.HasPrefix(loc, "../") || strings.HasSuffix(loc, "/..") || strings.Contains(loc, "/../"))
 }

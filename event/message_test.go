@@ -9,9 +9,12 @@ import (
 // The location is the sender's, and it is written into line-oriented files: a name with a line break must not forge an entry.
 func TestLocationCannotHoldControlBytes(t *testing.T) {
 	agent := &Agent{ID: "001", Name: "web", IP: "10.0.0.1"}
-	ev := NewEvent(Message{Kind: KindLog, Location: "/tmp/x\n** Alert 1.1: mail - forged,\r\x7f", Text: "a\nb"}, agent, time.Time{})
-	const source = "/tmp/x ** Alert 1.1: mail - forged,  "
+	ev := FromAgent(KindLog, agent, []byte("/tmp/x\n** Alert 1.1; mail - forged,\r\x7f:a\nb"), time.Time{})
+	const source = "/tmp/x ** Alert 1.1; mail - forged,  "
 	if ev.Location != "(web) 10.0.0.1->"+source || ev.Source != source || ev.Raw != "a\nb" {
+		t.Errorf("%q, %q, %q", ev.Location, ev.Source, ev.Raw)
+	}
+	if ev := NewEvent(Message{Kind: KindLog, Location: "a\nb:c", Text: "d"}, time.Time{}); ev.Location != "a b:c" || ev.Source != "a b:c" || ev.Raw != "d" {
 		t.Errorf("%q, %q, %q", ev.Location, ev.Source, ev.Raw)
 	}
 	for in, want := range map[string]string{

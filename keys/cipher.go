@@ -4,6 +4,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/md5"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 
@@ -155,9 +156,10 @@ func sealAES(b cipher.Block, buf []byte) {
 	}
 }
 
+// xor works on whole blocks: multiples of 8 bytes.
 func xor(dst, with []byte) {
-	_ = with[len(dst)-1]
-	for i := range dst {
-		dst[i] ^= with[i]
+	for len(dst) >= 8 && len(with) >= 8 {
+		binary.NativeEndian.PutUint64(dst, binary.NativeEndian.Uint64(dst)^binary.NativeEndian.Uint64(with))
+		dst, with = dst[8:], with[8:]
 	}
 }

@@ -21,7 +21,7 @@ var (
 
 const (
 	maxCodeLen = 15
-	tableBits  = 9 // codes up to this length are found in one step
+	tableBits  = 9 // codes up to this length are found in one step, at most
 	maxSymbols = 288
 	endOfBlock = 256
 )
@@ -31,6 +31,7 @@ type huffman struct {
 	table   [1 << tableBits]uint16 // by the next bits of the stream: symbol<<4 | length; 0 = a longer code, or none
 	count   [maxCodeLen + 1]uint16 // codes of each length
 	symbols [maxSymbols]uint16     // in the order of their codes
+	mask    uint64                 // which bits of the stream the table is entered with: as many as its longest code has
 	long    bool                   // there are codes that the table does not hold
 }
 
@@ -168,23 +169,37 @@ func nonzero(used []uint16, sizes []uint8) []uint16 {
 func (in *inflater) readSizes(r *bitReader, sizes []uint8) (used []uint16, err error) {
 	clear(sizes)
 	n := 0
+	table, mask := &in.lengths.table, in.lengths.mask&(1<<tableBits-1)
 	for i := 0; i < len(sizes); {
-		r.fill()
-		sym, ok := in.lengths.next(r)
-		if !ok {
+		if r.n < 7+7 { // a code of at most 7 bits, and the run's length
+			r.fill()
+		}
+		e := table[r.bits&mask]
+		if e == 0 {
 			return nil, r.fault()
 		}
-		value, run := uint8(sym), 1
-		switch {
-		case sym == 16:
+		r.take(uint(e & 15))
+		sym := e >> 4
+		if sym < 16 {
+			if sym != 0 {
+				sizes[i] = uint8(sym)
+				in.used[n] = uint16(i)
+				n++
+			}
+			i++
+			continue
+		}
+		value, run := uint8(0), 0
+		switch sym {
+		case 16:
 			if i == 0 {
 				return nil, errZlib
 			}
 			value, run = sizes[i-1], 3+int(r.take(2))
-		case sym == 17:
-			value, run = 0, 3+int(r.take(3))
-		case sym > 17:
-			value, run = 0, 11+int(r.take(7))
+		case 17:
+			run = 3 + int(r.take(3))
+		default:
+			run = 11 + int(r.take(7))
 		}
 		if i+run > len(sizes) {
 			return nil, errZlib
@@ -218,10 +233,30 @@ const (
 	distCodes   = 30
 )
 
-// decode decodes the symbols of a block up to its end.
+// decode decodes the symbols of a block up to its end. The reader's state is kept in local variables while literals follow one another, which
+// is nearly always: they are most of a log line.
 func decode(r *bitReader, literals, distances *huffman, out []byte, n int) (int, error) {
+	table, mask := &literals.table, literals.mask&(1<<tableBits-1)
 	for {
 		r.fill() // 56 bits: enough for the longest pair of 15+5+15+13
+		bits, left := r.bits, r.n
+		for {
+			e := table[bits&mask]
+			if e == 0 || e>>4 >= endOfBlock || left < tableBits {
+				break
+			}
+			if n >= len(out) {
+				return n, errTooLarge
+			}
+			bits >>= e & 15
+			left -= int(e & 15)
+			out[n] = byte(e >> 4)
+			n++
+		}
+		r.bits, r.n = bits, left
+		if left < 48 {
+			r.fill()
+		}
 		sym, ok := literals.next(r)
 		if !ok || r.short() {
 			return n, r.fault()
@@ -232,18 +267,6 @@ func decode(r *bitReader, literals, distances *huffman, out []byte, n int) (int,
 			}
 			out[n] = byte(sym)
 			n++
-			// At least 41 bits are left, unless the stream ends: two more literals can be taken from the table.
-			for range 2 {
-				e := literals.table[r.bits&(1<<tableBits-1)]
-				if e == 0 || e>>4 >= endOfBlock || n >= len(out) {
-					break
-				}
-				l := uint(e & 15)
-				r.bits >>= l
-				r.n -= int(l)
-				out[n] = byte(e >> 4)
-				n++
-			}
 			continue
 		}
 		if sym == endOfBlock {
@@ -282,20 +305,21 @@ func repeat(out []byte, n, dist, length int) int {
 // may be incomplete only when it has one symbol of one bit, and may have no symbol at all as long as none is used.
 func (h *huffman) build(sizes []uint8, used []uint16, first int) bool {
 	h.count = [maxCodeLen + 1]uint16{}
+	longest := 0
 	for _, u := range used {
-		h.count[sizes[u]&maxCodeLen]++
+		s := sizes[u] & maxCodeLen
+		h.count[s]++
+		longest = max(longest, int(s))
 	}
-	var starts [maxCodeLen + 2]uint16
-	left, longest := 1, 0
-	for l := 1; l <= maxCodeLen; l++ {
-		left = left<<1 - int(h.count[l])
-		if left < 0 {
+	var starts [maxCodeLen + 1]uint16
+	left, start := 1, uint16(0)
+	for l := 1; l <= longest; l++ {
+		n := h.count[l]
+		if left = left<<1 - int(n); left < 0 {
 			return false
 		}
-		starts[l+1] = starts[l] + h.count[l]
-		if h.count[l] > 0 {
-			longest = l
-		}
+		starts[l] = start
+		start += n
 	}
 	if left > 0 && longest > 1 {
 		return false
@@ -306,27 +330,28 @@ func (h *huffman) build(sizes []uint8, used []uint16, first int) bool {
 		starts[s]++
 	}
 	h.long = longest > tableBits
+	width := max(1, min(longest, tableBits))
+	h.mask = 1<<width - 1
 	if h.long || left > 0 {
-		h.table = [1 << tableBits]uint16{}
+		clear(h.table[:1<<width])
 	}
-	h.fillTable()
+	h.fillTable(width)
 	return true
 }
 
 // fillTable enters the codes in ascending order. The stream has a code's first bit lowest, so codes are counted up with their bits
 // reversed; each time the length grows, what is there is doubled.
-func (h *huffman) fillTable() {
+func (h *huffman) fillTable(width int) {
 	code, size, at := uint(0), uint(1), 0
-	for l := 1; l <= tableBits; l++ {
-		copy(h.table[size:2*size], h.table[:size])
+	for l := 1; l <= width; l++ {
+		if code > 0 { // shorter codes are there
+			copy(h.table[size:2*size], h.table[:size])
+		}
 		size *= 2
 		for range h.count[l] {
 			h.table[code] = h.symbols[at]<<4 | uint16(l)
 			at++
 			if code == size-1 { // the last one: all ones
-				for ; size < 1<<tableBits; size *= 2 {
-					copy(h.table[size:2*size], h.table[:size])
-				}
 				return
 			}
 			top := uint(1) << (bits.Len(code^(size-1)) - 1)
@@ -337,7 +362,7 @@ func (h *huffman) fillTable() {
 
 // next takes one symbol; at least 15 bits must have been asked for with fill. ok is false when the bits are no code.
 func (h *huffman) next(r *bitReader) (sym uint16, ok bool) {
-	if e := h.table[r.bits&(1<<tableBits-1)]; e != 0 {
+	if e := h.table[r.bits&h.mask&(1<<tableBits-1)]; e != 0 {
 		l := uint(e & 15)
 		r.bits >>= l
 		r.n -= int(l)

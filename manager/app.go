@@ -258,7 +258,7 @@ func (a *App) deliver(ctx context.Context, ev *event.Event) {
 // Local is where the manager's own host component sends its messages.
 func (a *App) Local() event.Sink {
 	return event.SinkFunc(func(ctx context.Context, m event.Message) error {
-		return a.pipe.Submit(ctx, event.NewEvent(m, nil, time.Now()))
+		return a.pipe.Submit(ctx, event.NewEvent(m, time.Now()))
 	})
 }
 

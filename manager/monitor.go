@@ -17,6 +17,6 @@ func (a *App) monitor(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	a.deliver(ctx, event.NewEvent(event.Message{Kind: event.KindLog, Location: "ossec-monitord", Text: "ossec: Ossec started."}, nil, time.Now()))
+	a.deliver(ctx, event.NewEvent(event.Message{Kind: event.KindLog, Location: "ossec-monitord", Text: "ossec: Ossec started."}, time.Now()))
 	return nil
 }

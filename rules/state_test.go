@@ -25,7 +25,7 @@ func loadText(tb testing.TB, text string) *Ruleset {
 }
 
 func (e *engine) prepare(log string, at time.Time) (*Prepared, *event.Event) {
-	ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: "stdin", Text: log}, nil, at)
+	ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: "stdin", Text: log}, at)
 	e.rs.Prepare(ev, &e.sc, &e.p)
 	return &e.p, ev
 }
@@ -181,7 +181,7 @@ func TestParallelPreparation(t *testing.T) {
 	var prepared [n]Prepared
 	rnd := rand.New(rand.NewPCG(7, 7))
 	for i := range n {
-		events[i] = event.NewEvent(event.Message{Kind: event.KindLog, Location: "x", Text: randomLine(rnd, i)}, nil, at)
+		events[i] = event.NewEvent(event.Message{Kind: event.KindLog, Location: "x", Text: randomLine(rnd, i)}, at)
 	}
 	var wg sync.WaitGroup
 	for w := range 3 {
@@ -196,7 +196,7 @@ func TestParallelPreparation(t *testing.T) {
 	state, one := NewState(rs, Stores{}), &engine{rs: rs, state: NewState(rs, Stores{})}
 	for i := range n {
 		got := state.Process(&prepared[i], at)
-		ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: "x", Text: events[i].Raw}, nil, at)
+		ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: "x", Text: events[i].Raw}, at)
 		rs.Prepare(ev, &one.sc, &one.p)
 		if want := one.state.Process(&one.p, at); got.Rule != want.Rule {
 			t.Fatalf("%q: %s, want %s", ev.Raw, ruleID(got.Rule), ruleID(want.Rule))

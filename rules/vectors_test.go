@@ -137,7 +137,7 @@ type engine struct {
 }
 
 func (e *engine) line(log string, at time.Time) (Outcome, *event.Event) {
-	ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: "stdin", Text: log}, nil, at)
+	ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: "stdin", Text: log}, at)
 	e.rs.Prepare(ev, &e.sc, &e.p)
 	if e.trace {
 		return e.state.Trace(&e.p, at), ev

@@ -297,7 +297,7 @@ func (m *manager) alerts(t *testing.T, messages []string) map[string][]string {
 		if !ok {
 			continue
 		}
-		ev := event.NewEvent(event.Message{Kind: event.KindSyscheck, Location: "syscheck", Text: text}, nil, time.Now())
+		ev := event.NewEvent(event.Message{Kind: event.KindSyscheck, Location: "syscheck", Text: text}, time.Now())
 		keep, err := m.store.Apply(ev)
 		if err != nil {
 			t.Fatal(err)

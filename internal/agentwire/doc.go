@@ -41,6 +41,6 @@ func Control(payload []byte) (text []byte, ok bool) {
 }
 
 // DroppedLocation reports whether a manager drops an event of this location silently.
-func DroppedLocation(location string) bool {
-	return len(location) >= len(keepalivePrefix) && location[:len(keepalivePrefix)] == keepalivePrefix
+func DroppedLocation[text string | []byte](location text) bool {
+	return len(location) >= len(keepalivePrefix) && string(location[:len(keepalivePrefix)]) == keepalivePrefix
 }

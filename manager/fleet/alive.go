@@ -99,6 +99,6 @@ func (f *Fleet) checkAlive(ctx context.Context) {
 		}
 		name := k.Name + "-" + k.IP
 		f.o.Deliver(ctx, event.NewEvent(event.Message{Kind: event.KindLog, Location: name + "->ossec-monitord",
-			Text: "ossec: Agent disconnected: '" + name + "'."}, nil, now))
+			Text: "ossec: Agent disconnected: '" + name + "'."}, now))
 	}
 }

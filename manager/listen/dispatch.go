@@ -41,17 +41,18 @@ func (b *batch) release() {
 
 // dispatcher finds the key of each packet and sorts packets by worker. It belongs to one reader.
 type dispatcher struct {
-	s    *Server
-	link link
-	rule accept
-	open []*batch // by shard
+	s              *Server
+	link           link
+	rule           accept
+	open           []*batch // by shard
+	packets, bytes uint64   // since the last flush
+	leave          int      // batches that are left to the workers before the reader works itself again
 }
 
 // add copies a packet into the batch of its worker.
 func (d *dispatcher) add(packet []byte, src netip.AddrPort, now time.Time) {
-	st := &d.s.stats
-	st.packets.Add(1)
-	st.bytes.Add(uint64(len(packet)))
+	d.packets++
+	d.bytes += uint64(len(packet))
 	key, rest, err := d.s.o.Keys.Route(packet, src.Addr())
 	if err != nil && unknown(err) && d.s.o.Refresh() {
 		key, rest, err = d.s.o.Keys.Route(packet, src.Addr())
@@ -78,25 +79,69 @@ func unknown(err error) bool {
 	return errors.As(err, &e) && (e.Code == keys.CodeInvalidID || e.Code == keys.CodeNotAllowed)
 }
 
-// flush hands the batches to the workers; it waits while a worker's queue is full.
-func (d *dispatcher) flush(ctx context.Context) {
+// A reader whose own work took longer than heldUp is held up by an analysis that does not keep up. Packets would wait in the socket's buffer,
+// of which there is only so much, so it leaves the next batches to the workers, whose queues hold more.
+const (
+	heldUp    = 2 * time.Millisecond
+	leaveNext = 256
+)
+
+// flush sees to the work of the open batches. Waking a worker costs more than a few packets do, so the reader does what it can itself: all
+// when few packets came, and one worker's share when many came and more are likely to wait. What a worker gets waits while its queue is full.
+func (d *dispatcher) flush(ctx context.Context, many bool) {
+	d.s.stats.packets.Add(d.packets)
+	d.s.stats.bytes.Add(d.bytes)
+	d.packets, d.bytes = 0, 0
+	left := 0
+	for _, b := range d.open {
+		if b != nil {
+			left++
+		}
+	}
 	for i, b := range d.open {
 		if b == nil {
 			continue
 		}
 		d.open[i] = nil
-		select {
-		case d.s.shards[i].in <- b:
-			continue
-		default:
+		left--
+		if many && left > 0 || !d.try(ctx, i, b) {
+			d.hand(ctx, i, b)
 		}
-		d.s.stats.waits.Add(1)
-		select {
-		case d.s.shards[i].in <- b:
-		case <-ctx.Done():
-			d.s.stats.dropped.Add(uint64(len(b.items)))
-			b.release()
-		}
+	}
+}
+
+// try does the work of a batch here, if that is sensible and its worker is idle.
+func (d *dispatcher) try(ctx context.Context, i int, b *batch) bool {
+	if d.leave > 0 {
+		d.leave--
+		return false
+	}
+	began := time.Now()
+	if !d.s.shards[i].try(ctx, b) {
+		return false
+	}
+	if time.Since(began) > heldUp {
+		d.leave = leaveNext
+	}
+	return true
+}
+
+// hand gives a batch to its worker.
+func (d *dispatcher) hand(ctx context.Context, i int, b *batch) {
+	sh := d.s.shards[i]
+	sh.waiting.Add(1)
+	select {
+	case sh.in <- b:
+		return
+	default:
+	}
+	d.s.stats.waits.Add(1)
+	select {
+	case sh.in <- b:
+	case <-ctx.Done():
+		sh.waiting.Add(-1)
+		d.s.stats.dropped.Add(uint64(len(b.items)))
+		b.release()
 	}
 }
 

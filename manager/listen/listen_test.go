@@ -201,7 +201,7 @@ func BenchmarkIdleAgent(b *testing.B) {
 // idleAgents hears agents, half with each cipher, and measures what stays of each after a while of silence.
 func idleAgents(tb testing.TB, agents int) int64 {
 	tb.Helper()
-	before := heap()
+	before := heapInUse()
 	s, store, _ := benchServer(tb, agents, 2)
 	fl, err := fleet.New(fleet.Options{Root: filepath.Dir(store.Path()), Keys: store})
 	if err != nil {
@@ -235,13 +235,13 @@ func idleAgents(tb testing.TB, agents int) int64 {
 	if got := fl.Stats(); got.Keepalives != uint64(agents) || got.Active != agents {
 		tb.Fatalf("agents heard: %+v, %+v", got, s.Stats())
 	}
-	per := (heap() - before) / int64(agents)
+	per := (heapInUse() - before) / int64(agents)
 	runtime.KeepAlive(s)
 	runtime.KeepAlive(fl)
 	return per
 }
 
-func heap() int64 {
+func heapInUse() int64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats

@@ -287,7 +287,7 @@ func (s *Server) serveUDP(ctx, work context.Context, l *listener) {
 		for i := range in {
 			d.add(in[i].data, in[i].src, now)
 		}
-		d.flush(work)
+		d.flush(work, len(in) == batchSize)
 		if n := l.rd.lost(); n != lost {
 			s.stats.kernelLost.Add(n - lost)
 			lost = n

@@ -1,11 +1,12 @@
 package listen
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/netip"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/vedette-hids/vedette/event"
@@ -42,18 +43,41 @@ type held struct {
 // receiptEvery is the number of events after which a receipt goes out at once.
 const receiptEvery = 64
 
-// shard is one worker: the agents it serves and the packets that wait for it.
+// shard is one worker: the agents it serves and the packets that wait for it. A reader that finds it idle does the work itself.
 type shard struct {
-	s  *Server
-	in chan *batch
+	s       *Server
+	in      chan *batch
+	waiting atomic.Int32 // batches that were handed over and are not yet handled
 
 	mu    sync.Mutex
 	peers map[*keys.Key]*peer
 
-	// owned by the worker
-	plain []byte
-	owing []owed
-	held  []owed // whose receipts wait for the analysis
+	// work is held by whoever handles packets or receipts, and guards what follows
+	work     sync.Mutex
+	plain    []byte
+	owing    []owed
+	held     []owed // whose receipts wait for the analysis
+	settling alarm  // for owing
+	checking alarm  // for held
+}
+
+// alarm is a timer that is set at most once until it rings.
+type alarm struct {
+	*time.Timer
+	set bool
+}
+
+func newAlarm() alarm {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return alarm{Timer: t}
+}
+
+func (a *alarm) in(d time.Duration) {
+	if !a.set {
+		a.set = true
+		a.Reset(d)
+	}
 }
 
 // settleCheck is how often held receipts are looked at.
@@ -66,42 +90,67 @@ type owed struct {
 }
 
 func newShard(s *Server) *shard {
-	return &shard{s: s, in: make(chan *batch, s.o.Queue), peers: map[*keys.Key]*peer{}, plain: make([]byte, 0, keys.MaxPlain)}
+	return &shard{s: s, in: make(chan *batch, s.o.Queue), peers: map[*keys.Key]*peer{}, plain: make([]byte, 0, keys.MaxPlain),
+		settling: newAlarm(), checking: newAlarm()}
 }
 
 // run is the worker; it ends when its queue is closed and empty.
 func (sh *shard) run(ctx context.Context) {
-	timer, check := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
-	timer.Stop()
-	check.Stop()
-	defer timer.Stop()
-	defer check.Stop()
-	armed, checking := false, false
+	defer sh.settling.Stop()
+	defer sh.checking.Stop()
 	for {
 		select {
 		case b, ok := <-sh.in:
+			sh.work.Lock()
 			if !ok {
 				sh.settle()
 				sh.release(true) // what was delivered is analysed before the process ends
+				sh.work.Unlock()
 				return
 			}
-			sh.handle(ctx, b)
-			b.release()
-			if len(sh.owing) > 0 && !armed {
-				timer.Reset(sh.s.o.ReceiptDelay)
-				armed = true
-			}
-		case <-timer.C:
-			armed = false
+			sh.take(ctx, b)
+			sh.work.Unlock()
+			sh.waiting.Add(-1)
+		case <-sh.settling.C:
+			sh.work.Lock()
+			sh.settling.set = false
 			sh.settle()
-		case <-check.C:
-			checking = false
+			sh.remind()
+			sh.work.Unlock()
+		case <-sh.checking.C:
+			sh.work.Lock()
+			sh.checking.set = false
 			sh.release(false)
+			sh.remind()
+			sh.work.Unlock()
 		}
-		if len(sh.held) > 0 && !checking {
-			check.Reset(settleCheck)
-			checking = true
-		}
+	}
+}
+
+// try lets the caller do the work of a batch, unless the worker is at work or has older packets before it.
+func (sh *shard) try(ctx context.Context, b *batch) bool {
+	if sh.waiting.Load() > 0 || !sh.work.TryLock() {
+		return false
+	}
+	defer sh.work.Unlock()
+	sh.take(ctx, b)
+	return true
+}
+
+// take handles a batch and gives it back. sh.work is held.
+func (sh *shard) take(ctx context.Context, b *batch) {
+	sh.handle(ctx, b)
+	b.release()
+	sh.remind()
+}
+
+// remind sets the alarms for receipts that are owed or held. sh.work is held.
+func (sh *shard) remind() {
+	if len(sh.owing) > 0 {
+		sh.settling.in(sh.s.o.ReceiptDelay)
+	}
+	if len(sh.held) > 0 {
+		sh.checking.in(settleCheck)
 	}
 }
 
@@ -342,29 +391,15 @@ func (sh *shard) settle() {
 // newEvent makes the event of a payload "<type>:<location>:<text>". ok is false for one that cannot be split (1106); ev is nil for one that
 // is dropped silently (spec protocol.md, sections 10 and 14).
 func newEvent(agent *event.Agent, payload []byte, at time.Time) (ev *event.Event, ok bool) {
-	s := string(payload)
-	if i := strings.IndexByte(s, 0); i >= 0 {
-		s = s[:i]
+	if i := bytes.IndexByte(payload, 0); i >= 0 {
+		payload = payload[:i]
 	}
-	if len(s) < 2 || s[1] != ':' {
+	if len(payload) < 2 || payload[1] != ':' {
 		return nil, false
 	}
-	if agentwire.DroppedLocation(s[2:]) {
+	if agentwire.DroppedLocation(payload[2:]) {
 		return nil, true
 	}
-	location, text, found := strings.Cut(s[2:], ":")
-	if !found || climbs(location) {
-		return nil, false
-	}
-	head := len("1:() ->:") + len(agent.Name) + len(agent.IP) + len(location)
-	if over := head + len(text) - event.MaxMessage; over > 0 {
-		text = text[:max(0, len(text)-over)]
-	}
-	return event.NewEvent(event.Message{Kind: event.Kind(s[0]), Location: location, Text: text}, agent, at), true
-}
-
-// climbs reports whether a location has a ".." path component.
-func climbs(loc string) bool {
-	return strings.Contains(loc, "..") &&
-		(loc == ".." || strings.HasPrefix(loc, "../") || strings.HasSuffix(loc, "/..") || strings.Contains(loc, "/../"))
+	ev = event.FromAgent(event.Kind(payload[0]), agent, payload[2:], at)
+	return ev, ev != nil
 }

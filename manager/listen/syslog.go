@@ -211,7 +211,7 @@ func (s *Syslog) deliver(ctx context.Context, src netip.Addr, text []byte, at ti
 		text = text[:n]
 	}
 	s.received.Add(1)
-	s.o.Deliver(ctx, event.NewEvent(event.Message{Kind: event.KindSyslog, Location: location, Text: string(text)}, nil, at))
+	s.o.Deliver(ctx, event.NewEvent(event.Message{Kind: event.KindSyslog, Location: location, Text: string(text)}, at))
 }
 
 // stripPriority removes a leading "<...>".

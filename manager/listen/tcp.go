@@ -179,7 +179,7 @@ func (s *Server) readTCP(work context.Context, c *tcpConn, rule accept) {
 		if err != nil {
 			return
 		}
-		d.flush(work)
+		d.flush(work, false)
 	}
 }
 

@@ -82,14 +82,15 @@ func newMmsgReader(conn syscall.Conn, size int) (batchReader, error) {
 	return r, nil
 }
 
-// receive is the body of one attempt; it reports false when there is nothing to read yet.
+// receive is the body of one attempt; it reports false when there is nothing to read yet. The call never waits, so the scheduler need not
+// hear of it: told, it would often give the processor to another thread, which finds nothing to do, before a large batch is copied.
 func (r *mmsgReader) receive(fd uintptr) bool {
 	for i := range r.msgs {
 		r.msgs[i].hdr.Namelen = unix.SizeofSockaddrInet6
 		r.msgs[i].hdr.SetControllen(oobSize)
 	}
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), batchSize, unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), batchSize, unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
 		case 0:
 			r.got, r.errno = int(n), 0

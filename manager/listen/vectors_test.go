@@ -122,17 +122,11 @@ func (b *bench) send(_ netip.AddrPort, packet []byte) error {
 	return nil
 }
 
-// feed handles one packet to the end, as the worker would.
+// feed handles one packet to the end, as a reader does.
 func (b *bench) feed(packet []byte, src string, rule accept) {
 	d := dispatcher{s: b.server, link: b, rule: rule, open: make([]*batch, 1)}
 	d.add(packet, netip.AddrPortFrom(netip.MustParseAddr(src), 40000), time.Now())
-	d.flush(b.t.Context())
-	select {
-	case x := <-b.server.shards[0].in:
-		b.server.shards[0].handle(b.t.Context(), x)
-		x.release()
-	default:
-	}
+	d.flush(b.t.Context(), false)
 }
 
 // take returns what was recorded since the last call, once at least the given number of replies is there.

@@ -278,7 +278,7 @@ func readLine(in *bufio.Reader) (string, error) {
 // event analyses one line and prints what came of it.
 func (t *tool) event(line string) error {
 	now := t.Now()
-	ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: "stdin", Text: line}, nil, now)
+	ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: "stdin", Text: line}, now)
 	t.set.Rules.Prepare(ev, &t.sc, &t.p)
 	quiet := t.alerts || t.json
 	if !quiet {

@@ -77,7 +77,7 @@ func BenchmarkPipeline(b *testing.B) {
 			cpu := cputime.Used()
 			for i := 0; b.Loop(); i++ {
 				m := event.Message{Kind: event.KindLog, Location: "/var/log/x", Text: lines[i%len(lines)]}
-				if err := p.Submit(ctx, event.NewEvent(m, nil, now.Add(time.Duration(i)*time.Millisecond))); err != nil {
+				if err := p.Submit(ctx, event.NewEvent(m, now.Add(time.Duration(i)*time.Millisecond))); err != nil {
 					b.Fatal(err)
 				}
 			}

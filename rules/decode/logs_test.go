@@ -42,7 +42,7 @@ func readLogs(tb testing.TB, ruleset, source string) []logVector {
 var logSources = []string{"ossec-tests", "log-entries", "openssh", "linux", "apache"}
 
 func newLogEvent(log string) *event.Event {
-	return event.NewEvent(event.Message{Kind: event.KindLog, Location: "stdin", Text: log}, nil, time.Time{})
+	return event.NewEvent(event.Message{Kind: event.KindLog, Location: "stdin", Text: log}, time.Time{})
 }
 
 func TestReferenceLogs(t *testing.T) {

@@ -160,7 +160,7 @@ func checkEvent(t *testing.T, d *Decoders, sc *Scratch, acc *Accumulator, v deco
 	if (scatteredGroup[v.Name] && !exact) || invalidUTF8[v.Name] {
 		return
 	}
-	ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: "stdin", Text: want.Log}, nil, time.Time{})
+	ev := event.NewEvent(event.Message{Kind: event.KindLog, Location: "stdin", Text: want.Log}, time.Time{})
 	Predecode(ev, "local")
 	d.Decode(ev, sc)
 	acc.Update(ev, time.Unix(1000, 0))

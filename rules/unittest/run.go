@@ -88,7 +88,7 @@ func (s *Step) event(now time.Time) *event.Event {
 	}
 	ev, err := event.ParseQueue("1:"+location+":"+s.Log, now)
 	if err != nil { // too short, or an odd location: the line counts
-		ev = event.NewEvent(event.Message{Kind: event.KindLog, Location: location, Text: s.Log}, nil, now)
+		ev = event.NewEvent(event.Message{Kind: event.KindLog, Location: location, Text: s.Log}, now)
 	}
 	return ev
 }

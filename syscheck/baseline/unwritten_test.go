@@ -22,8 +22,7 @@ func leftBehind(t *testing.T, dir string) string {
 
 func handIn(t *testing.T, s *Store, text string) *event.Event {
 	t.Helper()
-	ev := event.NewEvent(event.Message{Kind: event.KindSyscheck, Location: "syscheck", Text: text},
-		&event.Agent{ID: "001", Name: "web", IP: "any"}, time.Unix(1800000000, 0))
+	ev := event.FromAgent(event.KindSyscheck, &event.Agent{ID: "001", Name: "web", IP: "any"}, []byte("syscheck:"+text), time.Unix(1800000000, 0))
 	if _, err := s.Apply(ev); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,175 @@
+package listen
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/vedette-hids/vedette/event"
+	"github.com/vedette-hids/vedette/keys"
+)
+
+// stream numbers the events of agents and notes in which order they are delivered.
+type stream struct {
+	t     *testing.T
+	s     *Server
+	all   []*keys.Key
+	sent  []keys.Counter // by agent
+	codec keys.Codec
+
+	mu  sync.Mutex
+	got map[string][]string // texts by agent id
+}
+
+func newStream(t *testing.T, agents, workers int) *stream {
+	s, store, _ := benchServer(t, agents, workers)
+	st := &stream{t: t, s: s, all: store.All(), sent: make([]keys.Counter, agents), got: map[string][]string{}}
+	s.o.Deliver = func(_ context.Context, ev *event.Event) {
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		st.got[ev.Agent.ID] = append(st.got[ev.Agent.ID], ev.Raw)
+	}
+	return st
+}
+
+func (st *stream) dispatcher() *dispatcher {
+	return &dispatcher{s: st.s, link: discard{}, rule: accept{true, true}, open: make([]*batch, len(st.s.shards))}
+}
+
+// add gives the next event of an agent to d.
+func (st *stream) add(d *dispatcher, agent int) {
+	st.t.Helper()
+	st.sent[agent], _ = st.sent[agent].Next()
+	text := fmt.Sprintf("1:/var/log/messages:%d", st.sent[agent].Local)
+	p, err := st.codec.Seal(nil, st.all[agent], keys.AES, true, st.sent[agent], []byte(text))
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	d.add(p, netip.MustParseAddrPort("127.0.0.1:4000"), time.Now())
+}
+
+func (st *stream) texts(agent int) []string {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return slices.Clone(st.got[st.all[agent].ID])
+}
+
+// check demands every event of every agent, in order.
+func (st *stream) check() {
+	st.t.Helper()
+	for i, n := range st.sent {
+		var want []string
+		for k := range n.Local {
+			want = append(want, fmt.Sprint(k+1))
+		}
+		if got := st.texts(i); !slices.Equal(got, want) {
+			st.t.Errorf("agent %d: events came as %v, %d were sent", i, got, n.Local)
+		}
+	}
+}
+
+func TestFewPacketsAreHandledWithoutAWorker(t *testing.T) {
+	st := newStream(t, 4, 1)
+	d := st.dispatcher()
+	for i := range st.all {
+		st.add(d, i)
+	}
+	d.flush(t.Context(), false) // nobody else runs
+	st.check()
+}
+
+func TestManyPacketsAreShared(t *testing.T) {
+	st := newStream(t, 16, 2)
+	d := st.dispatcher()
+	for i := range st.all {
+		st.add(d, i)
+	}
+	d.flush(t.Context(), true)
+	if n := len(st.s.shards[0].in) + len(st.s.shards[1].in); n != 1 {
+		t.Fatalf("%d batches were handed over, want one of two", n)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var workers sync.WaitGroup
+	for _, sh := range st.s.shards {
+		close(sh.in)
+		workers.Go(func() { sh.run(ctx) })
+	}
+	workers.Wait()
+	st.check()
+}
+
+func TestReaderThatIsHeldUpLeavesTheWorkToWorkers(t *testing.T) {
+	st := newStream(t, 1, 1)
+	d, deliver := st.dispatcher(), st.s.o.Deliver
+	st.s.o.Deliver = func(ctx context.Context, ev *event.Event) {
+		for began := time.Now(); time.Since(began) <= heldUp; { // the pipeline is busy
+			runtime.Gosched()
+		}
+		deliver(ctx, ev)
+	}
+	st.add(d, 0)
+	d.flush(t.Context(), false)
+	for range 5 {
+		st.add(d, 0)
+		d.flush(t.Context(), false)
+	}
+	if n := len(st.s.shards[0].in); n != 5 {
+		t.Fatalf("%d batches were handed over, want 5", n)
+	}
+	close(st.s.shards[0].in)
+	st.s.shards[0].run(t.Context())
+	st.check()
+}
+
+func TestReaderDoesNotOvertakeItsWorker(t *testing.T) {
+	st := newStream(t, 1, 1)
+	d, sh := st.dispatcher(), st.s.shards[0]
+	sh.work.Lock() // somebody is at work
+	st.add(d, 0)
+	d.flush(t.Context(), false)
+	sh.work.Unlock()
+	st.add(d, 0)
+	d.flush(t.Context(), false) // idle again, but the first packet still waits
+	if got := st.texts(0); got != nil {
+		t.Fatalf("%v came before the packet that waits", got)
+	}
+	close(sh.in)
+	sh.run(t.Context())
+	if sh.waiting.Load() != 0 {
+		t.Error("batches are counted as waiting")
+	}
+	st.check()
+}
+
+// TestOrderIsKeptBetweenReaderAndWorkers lets reads of all sizes follow each other while the workers run.
+func TestOrderIsKeptBetweenReaderAndWorkers(t *testing.T) {
+	const agents, workers, reads = 8, 3, 2000
+	st := newStream(t, agents, workers)
+	var running sync.WaitGroup
+	for _, sh := range st.s.shards {
+		running.Go(func() { sh.run(t.Context()) })
+	}
+	d, rnd := st.dispatcher(), rand.New(rand.NewPCG(1, 2))
+	for range reads {
+		n := 1 + rnd.IntN(6)
+		for range n {
+			st.add(d, rnd.IntN(agents))
+		}
+		d.flush(t.Context(), n > 3)
+		if n == 2 {
+			runtime.Gosched()
+		}
+	}
+	for _, sh := range st.s.shards {
+		close(sh.in)
+	}
+	running.Wait()
+	st.check()
+}
