@@ -301,8 +301,9 @@ func repeat(out []byte, n, dist, length int) int {
 	return n
 }
 
-// build makes the tables of the code whose symbols have the lengths sizes[u] for u in used, counted from the symbol that stands at first; false when no code has them. As with every other reader, a code
-// may be incomplete only when it has one symbol of one bit, and may have no symbol at all as long as none is used.
+// build makes the tables of the code whose symbols have the lengths sizes[u] for u in used, ascending and counted from the symbol that stands at
+// first. It is false for what is no code: as with every other reader, a code may be incomplete only when it has one symbol of one bit, and
+// may have no symbol at all as long as none is used.
 func (h *huffman) build(sizes []uint8, used []uint16, first int) bool {
 	h.count = [maxCodeLen + 1]uint16{}
 	longest := 0

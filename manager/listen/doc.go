@@ -5,9 +5,9 @@
 //   - LocalQueue reads queue/ossec/queue, which local programs and users' tools write to.
 //   - Syslog receives lines of devices that speak syslog.
 //
-// Readers take many datagrams with one system call, find the key, and hand each packet to the worker of its agent; so the messages of one
-// agent stay in order while agents are handled in parallel. A worker that waits for the pipeline makes the reader wait, and the kernel's
-// buffer fills: what is lost then is counted.
+// Readers take many datagrams with one system call and find the key. Each agent belongs to one shard, so that its messages stay in order while
+// agents are handled in parallel. While few packets come the reader does the work of an idle shard itself; otherwise it hands them to the
+// shard's worker. A worker that waits for the pipeline makes the reader wait, and the kernel's buffer fills: what is lost then is counted.
 //
 // The one invariant: an event carries the identity of the key that its packet was opened with; nothing in the packet can change that.
 package listen
