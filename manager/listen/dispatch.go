@@ -31,7 +31,7 @@ type batch struct {
 	at    time.Time
 }
 
-var batches = sync.Pool{New: func() any { return &batch{items: make([]item, 0, batchSize), data: make([]byte, 0, 16<<10)} }}
+var batches = sync.Pool{New: func() any { return &batch{items: make([]item, 0, batchSize), data: make([]byte, 0, maxData)} }}
 
 func (b *batch) release() {
 	clear(b.items) // keys of removed agents must not stay alive
@@ -46,11 +46,12 @@ type dispatcher struct {
 	rule           accept
 	open           []*batch // by shard
 	packets, bytes uint64   // since the last flush
+	full           int      // reads in a row that came back full
 	leave          int      // batches that are left to the workers before the reader works itself again
 }
 
 // add copies a packet into the batch of its worker.
-func (d *dispatcher) add(packet []byte, src netip.AddrPort, now time.Time) {
+func (d *dispatcher) add(ctx context.Context, packet []byte, src netip.AddrPort, now time.Time) {
 	d.packets++
 	d.bytes += uint64(len(packet))
 	key, rest, err := d.s.o.Keys.Route(packet, src.Addr())
@@ -63,6 +64,10 @@ func (d *dispatcher) add(packet []byte, src netip.AddrPort, now time.Time) {
 	}
 	i := shardOf(key, len(d.open))
 	b := d.open[i]
+	if b != nil && len(b.data)+len(rest) > maxData {
+		d.hand(ctx, i, b)
+		b = nil
+	}
 	if b == nil {
 		b = batches.Get().(*batch)
 		b.link, b.rule, b.at = d.link, d.rule, now
@@ -79,12 +84,17 @@ func unknown(err error) bool {
 	return errors.As(err, &e) && (e.Code == keys.CodeInvalidID || e.Code == keys.CodeNotAllowed)
 }
 
-// A reader whose own work took longer than heldUp is held up by an analysis that does not keep up. Packets would wait in the socket's buffer,
-// of which there is only so much, so it leaves the next batches to the workers, whose queues hold more.
+// Packets that wait in the socket's buffer, of which there is only so much, are in danger; those in the workers' queues are not. So the reader
+// leaves the next batches to the workers when its own work took longer than heldUp (the analysis does not keep up), and when burst reads in
+// a row came back full.
 const (
 	heldUp    = 2 * time.Millisecond
+	burst     = 4
 	leaveNext = 256
 )
+
+// maxData is the size from which a batch is handed over before the read is sorted: large packets must not make the queues large.
+const maxData = 16 << 10
 
 // flush sees to the work of the open batches. Waking a worker costs more than a few packets do, so the reader does what it can itself: all
 // when few packets came, and one worker's share when many came and more are likely to wait. What a worker gets waits while its queue is full.
@@ -92,6 +102,11 @@ func (d *dispatcher) flush(ctx context.Context, many bool) {
 	d.s.stats.packets.Add(d.packets)
 	d.s.stats.bytes.Add(d.bytes)
 	d.packets, d.bytes = 0, 0
+	if !many {
+		d.full = 0
+	} else if d.full++; d.full >= burst {
+		d.leave = leaveNext
+	}
 	left := 0
 	for _, b := range d.open {
 		if b != nil {

@@ -51,7 +51,7 @@ func (st *stream) add(d *dispatcher, agent int) {
 	if err != nil {
 		st.t.Fatal(err)
 	}
-	d.add(p, netip.MustParseAddrPort("127.0.0.1:4000"), time.Now())
+	d.add(st.t.Context(), p, netip.MustParseAddrPort("127.0.0.1:4000"), time.Now())
 }
 
 func (st *stream) texts(agent int) []string {
@@ -126,6 +126,56 @@ func TestReaderThatIsHeldUpLeavesTheWorkToWorkers(t *testing.T) {
 	close(st.s.shards[0].in)
 	st.s.shards[0].run(t.Context())
 	st.check()
+}
+
+func TestReaderOnlyReadsDuringABurst(t *testing.T) {
+	st := newStream(t, 1, 1)
+	d := st.dispatcher()
+	for range burst {
+		d.leave = 0 // whatever a slow machine made of it
+		st.add(d, 0)
+		d.flush(t.Context(), true)
+	}
+	if n := len(st.texts(0)); n != burst-1 {
+		t.Fatalf("%d of the first %d reads were worked on by the reader, want all but the last", n, burst)
+	}
+	st.add(d, 0)
+	d.flush(t.Context(), false) // the burst ends; the worker still has what is left of it
+	if n := len(st.s.shards[0].in); n != 2 {
+		t.Fatalf("%d batches wait for the worker, want 2", n)
+	}
+	close(st.s.shards[0].in)
+	st.s.shards[0].run(t.Context())
+	st.check()
+}
+
+func TestLargePacketsMakeSmallBatches(t *testing.T) {
+	st := newStream(t, 1, 1)
+	d := st.dispatcher()
+	noise := make([]byte, 4000)
+	for i := range noise {
+		noise[i] = byte('0' + rand.IntN(75)) // does not compress much
+	}
+	const packets = 40
+	for i := range packets {
+		p, err := st.codec.Seal(nil, st.all[0], keys.AES, true, keys.Counter{Local: uint16(i + 1)}, append([]byte("1:x:"), noise...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.add(t.Context(), p, netip.MustParseAddrPort("127.0.0.1:4000"), time.Now())
+	}
+	d.flush(t.Context(), true)
+	got := 0
+	for len(st.s.shards[0].in) > 0 {
+		b := <-st.s.shards[0].in
+		if len(b.data) > maxData || len(b.items) < 3 {
+			t.Errorf("a batch has %d packets of %d bytes", len(b.items), len(b.data))
+		}
+		got += len(b.items)
+	}
+	if got < packets*8/10 {
+		t.Errorf("%d packets in the queue", got)
+	}
 }
 
 func TestReaderDoesNotOvertakeItsWorker(t *testing.T) {

@@ -218,7 +218,7 @@ func idleAgents(tb testing.TB, agents int) int64 {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		d.add(p, src, time.Now())
+		d.add(context.Background(), p, src, time.Now())
 		for i, x := range d.open {
 			if x != nil {
 				d.open[i] = nil

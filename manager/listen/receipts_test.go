@@ -55,7 +55,7 @@ func TestEventsAreConfirmedWhenTheyAreSettled(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := dispatcher{s: s, link: link, rule: accept{true, true}, open: make([]*batch, 1)}
-		d.add(p, netip.MustParseAddrPort("127.0.0.1:4000"), time.Now())
+		d.add(context.Background(), p, netip.MustParseAddrPort("127.0.0.1:4000"), time.Now())
 		sh.handle(t.Context(), d.open[0])
 	}
 	confirmed := func(want ...uint16) {

@@ -69,7 +69,7 @@ func BenchmarkReceive(b *testing.B) {
 					}
 					b.StartTimer()
 				}
-				d.add(packets[i%n], src, now)
+				d.add(context.Background(), packets[i%n], src, now)
 				if i%batchSize == batchSize-1 || i == b.N-1 {
 					x := d.open[0]
 					d.open[0] = nil
@@ -115,7 +115,7 @@ func BenchmarkReceiveRecorded(b *testing.B) {
 			b.ResetTimer()
 			began := cpuSeconds()
 			for i := range b.N {
-				d.add(packet, src, time.Time{})
+				d.add(context.Background(), packet, src, time.Time{})
 				if i%batchSize == batchSize-1 || i == b.N-1 {
 					x := d.open[0]
 					d.open[0] = nil

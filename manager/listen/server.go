@@ -46,7 +46,7 @@ type Options struct {
 	Log      *olog.Log   // of "ossec-remoted"; nil discards
 
 	Workers      int           // 0 = one per CPU
-	Queue        int           // batches that wait per worker; 0 = 64
+	Queue        int           // batches of up to 16 KiB that wait per worker; 0 = 512
 	MaxTCP       int           // simultaneous TCP connections; 0 = 65536
 	MaxStrangers int           // of one address, on which no agent has proved itself yet; 0 = 1024
 	Prove        time.Duration // how long a TCP connection has for that; 0 = 30 s
@@ -116,7 +116,7 @@ func (o *Options) defaults() {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	if o.Queue <= 0 {
-		o.Queue = 64
+		o.Queue = 512
 	}
 	if o.MaxTCP <= 0 {
 		o.MaxTCP = 1 << 16
@@ -285,7 +285,7 @@ func (s *Server) serveUDP(ctx, work context.Context, l *listener) {
 	readLoop(ctx, l.rd, failed, func(in []datagram) {
 		now := s.o.Now()
 		for i := range in {
-			d.add(in[i].data, in[i].src, now)
+			d.add(work, in[i].data, in[i].src, now)
 		}
 		d.flush(work, len(in) == batchSize)
 		if n := l.rd.lost(); n != lost {

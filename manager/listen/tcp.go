@@ -170,7 +170,7 @@ func (s *Server) readTCP(work context.Context, c *tcpConn, rule accept) {
 		buf := frames.Get().(*[agentwire.MaxPacket]byte)
 		packet, err := agentwire.ReadFrame(r, buf[:])
 		if err == nil {
-			d.add(packet, c.src, s.o.Now())
+			d.add(work, packet, c.src, s.o.Now())
 		}
 		frames.Put(buf)
 		if errors.Is(err, agentwire.ErrFrame) {

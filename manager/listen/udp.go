@@ -23,7 +23,7 @@ type batchReader interface {
 
 const (
 	batchSize  = 64
-	recvBuffer = 8 << 20 // asked for; the kernel gives what its limit allows
+	recvBuffer = 32 << 20 // asked for; the kernel gives what its limit allows
 )
 
 // udpSocket is one bound address of the secure channel.

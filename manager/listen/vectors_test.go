@@ -125,7 +125,7 @@ func (b *bench) send(_ netip.AddrPort, packet []byte) error {
 // feed handles one packet to the end, as a reader does.
 func (b *bench) feed(packet []byte, src string, rule accept) {
 	d := dispatcher{s: b.server, link: b, rule: rule, open: make([]*batch, 1)}
-	d.add(packet, netip.AddrPortFrom(netip.MustParseAddr(src), 40000), time.Now())
+	d.add(context.Background(), packet, netip.AddrPortFrom(netip.MustParseAddr(src), 40000), time.Now())
 	d.flush(b.t.Context(), false)
 }
 
