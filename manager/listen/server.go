@@ -46,7 +46,7 @@ type Options struct {
 	Log      *olog.Log   // of "ossec-remoted"; nil discards
 
 	Workers      int           // 0 = one per CPU
-	Queue        int           // batches of up to 16 KiB that wait per worker; 0 = 512
+	Queue        int           // batches of up to 16 KiB that wait per worker; 0 = 256
 	MaxTCP       int           // simultaneous TCP connections; 0 = 65536
 	MaxStrangers int           // of one address, on which no agent has proved itself yet; 0 = 1024
 	Prove        time.Duration // how long a TCP connection has for that; 0 = 30 s
@@ -116,7 +116,7 @@ func (o *Options) defaults() {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	if o.Queue <= 0 {
-		o.Queue = 512
+		o.Queue = 256
 	}
 	if o.MaxTCP <= 0 {
 		o.MaxTCP = 1 << 16
