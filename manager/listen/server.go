@@ -193,6 +193,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	for _, l := range s.udp {
 		readers.Go(func() { s.serveUDP(ctx, work, l) })
+		readers.Go(func() { l.sock.watchLoss(ctx, s.lost) })
 	}
 	for _, tl := range s.tcp {
 		readers.Go(func() { s.serveTCP(ctx, work, tl, tl.rule, &readers) })
@@ -281,17 +282,17 @@ func (s *Server) serveUDP(ctx, work context.Context, l *listener) {
 	failed := func(err error) {
 		s.o.Log.Every("receive", time.Minute).Error("Receiving from agents: %v", err)
 	}
-	var lost uint64
 	readLoop(ctx, l.rd, failed, func(in []datagram) {
 		now := s.o.Now()
 		for i := range in {
 			d.add(work, in[i].data, in[i].src, now)
 		}
 		d.flush(work, len(in) == batchSize)
-		if n := l.rd.lost(); n != lost {
-			s.stats.kernelLost.Add(n - lost)
-			lost = n
-			s.o.Log.Every("kernel lost", time.Minute).Warn("%d datagrams of agents were lost: the receive buffer was full.", n)
-		}
 	})
+}
+
+// lost counts datagrams that the kernel threw away.
+func (s *Server) lost(more uint32) {
+	n := s.stats.kernelLost.Add(uint64(more))
+	s.o.Log.Every("kernel lost", time.Minute).Warn("%d datagrams of agents were lost: the receive buffer was full.", n)
 }

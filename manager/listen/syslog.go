@@ -40,7 +40,7 @@ type Syslog struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
 
-	received, refused, tooLong atomic.Uint64
+	received, refused, tooLong, lost atomic.Uint64
 }
 
 var (
@@ -146,6 +146,7 @@ func (s *Syslog) Run(ctx context.Context) error {
 			return err
 		}
 		wg.Go(func() { s.serveUDP(ctx, work, rd) })
+		wg.Go(func() { u.watchLoss(ctx, s.lostMore) })
 	}
 	for _, tl := range s.tcp {
 		wg.Go(func() { s.serveTCP(ctx, work, tl, &wg) })
@@ -173,9 +174,10 @@ func (s *Syslog) closeSockets() {
 	}
 }
 
-// Counts gives the numbers of messages delivered, of senders' messages or connections refused, and of lines over the limit.
-func (s *Syslog) Counts() (received, refused, tooLong uint64) {
-	return s.received.Load(), s.refused.Load(), s.tooLong.Load()
+// Counts gives the numbers of messages delivered, of senders' messages or connections refused, of lines over the limit, and of datagrams that
+// the kernel threw away.
+func (s *Syslog) Counts() (received, refused, tooLong, lost uint64) {
+	return s.received.Load(), s.refused.Load(), s.tooLong.Load(), s.lost.Load()
 }
 
 func (s *Syslog) serveUDP(ctx, work context.Context, rd batchReader) {
@@ -190,6 +192,11 @@ func (s *Syslog) serveUDP(ctx, work context.Context, rd batchReader) {
 			s.deliver(work, in[i].src.Addr(), stripPriority(text), now)
 		}
 	})
+}
+
+func (s *Syslog) lostMore(more uint32) {
+	n := s.lost.Add(uint64(more))
+	s.o.Log.Every("syslog lost", time.Minute).Warn("%d datagrams of syslog senders were lost: the receive buffer was full.", n)
 }
 
 // admit applies the access list and logs a refusal.

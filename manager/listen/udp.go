@@ -18,7 +18,6 @@ type datagram struct {
 // batchReader receives datagrams many at a time. The result is valid until the next call.
 type batchReader interface {
 	read() ([]datagram, error)
-	lost() uint64 // datagrams that the kernel threw away because nobody read them in time
 }
 
 const (
@@ -67,6 +66,34 @@ func growBuffer(conn *net.UDPConn) {
 func (s *udpSocket) send(to netip.AddrPort, packet []byte) error {
 	_, err := s.conn.WriteToUDPAddrPort(packet, to)
 	return err
+}
+
+// lossCheck is how often somebody looks for lost datagrams.
+const lossCheck = 2 * time.Second
+
+// watchLoss tells how many datagrams more the kernel has thrown away because nobody took them in time, until ctx ends, where the system counts
+// them (Linux).
+func (s *udpSocket) watchLoss(ctx context.Context, tell func(more uint32)) {
+	tick := time.NewTicker(lossCheck)
+	defer tick.Stop()
+	for known := uint32(0); ; {
+		done := ctx.Err() != nil
+		n, err := lostDatagrams(s.conn)
+		if err != nil {
+			return
+		}
+		if n != known {
+			tell(n - known)
+			known = n
+		}
+		if done {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
 }
 
 func unmapPort(a netip.AddrPort) netip.AddrPort {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -26,12 +25,10 @@ type mmsgReader struct {
 	msgs  [batchSize]mmsghdr
 	iovs  [batchSize]unix.Iovec
 	names [batchSize]unix.RawSockaddrInet6
-	oob   [batchSize][oobSize]byte
 	out   [batchSize]datagram
 	got   int
 	errno unix.Errno
 	call  func(fd uintptr) bool
-	drops atomic.Uint64
 }
 
 // forceBuffer sets a receive buffer beyond the system's limit (net.core.rmem_max), which a privileged process may.
@@ -45,8 +42,27 @@ func forceBuffer(conn *net.UDPConn, size int) error {
 	return errors.Join(err, operr)
 }
 
-// oobSize has room for the SO_RXQ_OVFL counter.
-const oobSize = 32
+// lostDatagrams tells how many datagrams the kernel has thrown away because the socket's buffer was full (a running number of 32 bits).
+func lostDatagrams(conn *net.UDPConn) (uint32, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var info [16]uint32
+	size := uint32(unsafe.Sizeof(info))
+	var errno unix.Errno
+	err = raw.Control(func(fd uintptr) {
+		_, _, errno = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	})
+	if err != nil {
+		return 0, err
+	}
+	const drops = 8 // SK_MEMINFO_DROPS
+	if errno != 0 || size < 4*(drops+1) {
+		return 0, errors.ErrUnsupported
+	}
+	return info[drops], nil
+}
 
 func newBatchReader(conn *net.UDPConn, size int) (batchReader, error) {
 	return newMmsgReader(conn, size)
@@ -63,12 +79,6 @@ func newMmsgReader(conn syscall.Conn, size int) (batchReader, error) {
 		return nil, err
 	}
 	r := &mmsgReader{raw: raw, size: size, slab: make([]byte, batchSize*size)}
-	var operr error
-	err = raw.Control(func(fd uintptr) { operr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1) })
-	if err != nil {
-		return nil, err
-	}
-	_ = operr // without the option only the count of lost datagrams is missing
 	for i := range r.msgs {
 		r.iovs[i].Base = &r.slab[i*size]
 		r.iovs[i].SetLen(size)
@@ -76,7 +86,6 @@ func newMmsgReader(conn syscall.Conn, size int) (batchReader, error) {
 		h.Iov = &r.iovs[i]
 		h.SetIovlen(1)
 		h.Name = (*byte)(unsafe.Pointer(&r.names[i]))
-		h.Control = &r.oob[i][0]
 	}
 	r.call = r.receive
 	return r, nil
@@ -87,7 +96,6 @@ func newMmsgReader(conn syscall.Conn, size int) (batchReader, error) {
 func (r *mmsgReader) receive(fd uintptr) bool {
 	for i := range r.msgs {
 		r.msgs[i].hdr.Namelen = unix.SizeofSockaddrInet6
-		r.msgs[i].hdr.SetControllen(oobSize)
 	}
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), batchSize, unix.MSG_DONTWAIT, 0, 0)
@@ -117,28 +125,7 @@ func (r *mmsgReader) read() ([]datagram, error) {
 		m := &r.msgs[i]
 		r.out[i] = datagram{data: r.slab[i*r.size:][:m.n], src: sockaddr(&r.names[i])}
 	}
-	if r.got > 0 {
-		r.countDrops(r.got - 1)
-	}
 	return r.out[:r.got], nil
-}
-
-func (r *mmsgReader) lost() uint64 { return r.drops.Load() }
-
-// countDrops reads the kernel's drop counter (32 bit, running) from the control data of the newest datagram.
-func (r *mmsgReader) countDrops(i int) {
-	n := int(r.msgs[i].hdr.Controllen)
-	oob := r.oob[i][:min(n, oobSize)]
-	if len(oob) < unix.SizeofCmsghdr+4 {
-		return
-	}
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[0]))
-	if h.Level != unix.SOL_SOCKET || h.Type != unix.SO_RXQ_OVFL {
-		return
-	}
-	now := uint64(binary.NativeEndian.Uint32(oob[unix.CmsgLen(0):]))
-	old := r.drops.Load()
-	r.drops.Store(old + (now-old)&0xffffffff)
 }
 
 // sockaddr reads the source address; IPv4-mapped addresses come out as IPv4, others than IP as none.

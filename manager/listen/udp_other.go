@@ -9,6 +9,8 @@ import (
 
 func forceBuffer(*net.UDPConn, int) error { return errors.ErrUnsupported }
 
+func lostDatagrams(*net.UDPConn) (uint32, error) { return 0, errors.ErrUnsupported }
+
 func newBatchReader(conn *net.UDPConn, size int) (batchReader, error) {
 	return newSimpleReader(conn, size), nil
 }
@@ -33,8 +35,6 @@ func (r *localReader) read() ([]datagram, error) {
 	return r.out[:], nil
 }
 
-func (r *localReader) lost() uint64 { return 0 }
-
 // simpleReader reads one datagram per call: systems without recvmmsg.
 type simpleReader struct {
 	conn *net.UDPConn
@@ -54,5 +54,3 @@ func (r *simpleReader) read() ([]datagram, error) {
 	r.out[0] = datagram{data: r.buf[:n], src: unmapPort(src)}
 	return r.out[:], nil
 }
-
-func (r *simpleReader) lost() uint64 { return 0 }
