@@ -48,6 +48,7 @@ type App struct {
 
 	ruleset  *rules.Ruleset
 	pipe     *pipeline.Pipeline
+	logs     *pipeline.Logs
 	fim      *baseline.Store
 	decider  *activeresponse.Decider
 	keys     *keys.Store
@@ -250,7 +251,7 @@ func (a *App) listeners(ctx context.Context) error {
 }
 
 func (a *App) deliver(ctx context.Context, ev *event.Event) {
-	if err := a.pipe.Submit(ctx, ev); err != nil && ctx.Err() == nil {
+	if err := a.pipe.Submit(ctx, ev); err != nil {
 		a.log.Every("submit", time.Minute).Error("event of %s lost: %v", ev.Location, err)
 	}
 }

@@ -44,10 +44,11 @@ func (a *App) outputs() (*pipeline.Logs, error) {
 	}
 	a.protect = protect.NewHost(protect.Gather)
 	a.decider = activeresponse.NewDecider(a.cfg, activeresponse.DeciderOptions{Host: a.protect, Log: a.log})
-	return &pipeline.Logs{
+	a.logs = &pipeline.Logs{
 		Files: files, Sinks: a.sinks, Respond: a.respond, Log: a.log, Custom: g.CustomAlertOutput,
 		ArchiveText: g.LogAll, ArchiveJSON: g.LogAllJSON, FirewallLog: a.internal.Bool("analysisd.log_fw"),
-	}, nil
+	}
+	return a.logs, nil
 }
 
 // mail makes the sink for mail alerts, and the monitor with what mails its reports.
@@ -107,6 +108,8 @@ func (a *App) stateFile() *monitor.State {
 			list := []monitor.Counter{
 				{Name: "events_received", Value: c.Received}, {Name: "events_dropped", Value: c.Dropped}, {Name: "events_invalid", Value: c.Invalid},
 				{Name: "events_waiting", Value: uint64(a.pipe.Waiting())}, {Name: "alerts", Value: c.Alerts},
+				{Name: "events_unwritten", Value: c.Unwritten}, {Name: "events_lost", Value: c.Lost},
+				{Name: "writes_failed", Value: a.logs.Failed()}, {Name: "analysis_paused_seconds", Value: c.Pauses},
 			}
 			for _, s := range a.sinks {
 				sent, lost := s.Counts()

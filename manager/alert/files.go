@@ -49,7 +49,10 @@ type Files struct {
 	root    string
 	enabled [numKinds]bool
 	open    [numKinds]*os.File
-	day     time.Time // midnight at which the day of the open files began
+	day     [numKinds]time.Time // midnight at which the day of the open file began
+	failed  [numKinds]error     // why the file could not be opened
+	behind  [numKinds]bool      // the last Write failed: what it left belongs behind what it wrote
+	torn    [numKinds]bool      // the file was found with an entry that was cut off; the next one begins on a line of its own
 }
 
 // Options say which files beside alerts.log, archives.log and firewall.log are written.
@@ -81,64 +84,89 @@ const backward = time.Hour
 // Due reports whether Roll has something to do.
 func (f *Files) Due(now time.Time) bool {
 	for k := range numKinds {
-		if f.enabled[k] && f.open[k] == nil {
+		if f.enabled[k] && (f.open[k] == nil || f.ended(k, now)) {
 			return true
 		}
 	}
-	return f.ended(now)
+	return false
 }
 
-// ended reports whether the open files are not those for now.
-func (f *Files) ended(now time.Time) bool {
-	if now.Before(f.day) {
-		return f.day.Sub(now) > backward
+// ended reports whether the open file of a kind is not the one for now.
+func (f *Files) ended(k Kind, now time.Time) bool {
+	if now.Before(f.day[k]) {
+		return f.day[k].Sub(now) > backward
 	}
+	return !midnight(now).Equal(f.day[k])
+}
+
+func midnight(now time.Time) time.Time {
 	y, m, d := now.Date()
-	return !time.Date(y, m, d, 0, 0, 0, 0, now.Location()).Equal(f.day)
+	return time.Date(y, m, d, 0, 0, 0, 0, now.Location())
 }
 
 // Roll switches to the files of the day of now, when it is another day. An ended file without content is deleted. A file that cannot be opened
-// is tried again at the next Roll; until then what is written to it fails.
+// is tried again at the next Roll; until then what is written to it fails. A file into which the last Write did not get everything stays: an
+// entry must not be cut in two by the change of day.
 func (f *Files) Roll(now time.Time) error {
-	ended := f.ended(now)
 	var errs []error
 	for k := range numKinds {
-		if !f.enabled[k] || (!ended && f.open[k] != nil) {
+		if !f.enabled[k] || f.open[k] != nil && (f.behind[k] || !f.ended(k, now)) {
 			continue
 		}
 		f.closeOne(k)
-		file, err := openDaily(f.root, k, now)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		f.open[k] = file
-	}
-	if ended {
-		y, m, d := now.Date()
-		f.day = time.Date(y, m, d, 0, 0, 0, 0, now.Location())
+		f.day[k] = midnight(now)
+		f.open[k], f.torn[k], f.failed[k] = openDaily(f.root, k, now)
+		errs = append(errs, f.failed[k])
 	}
 	return errors.Join(errs...)
 }
 
-func openDaily(root string, k Kind, now time.Time) (*os.File, error) {
-	path, current := DailyPath(root, k, now), CurrentPath(root, k)
+// openDaily opens the file of a day for appending and makes it the current one. torn tells that it ends within a line.
+func openDaily(root string, k Kind, now time.Time) (file *os.File, torn bool, err error) {
+	path := DailyPath(root, k, now)
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, fmt.Errorf("opening the day's %s: %w", kinds[k].current, err)
+		return nil, false, fmt.Errorf("opening the day's %s: %w", k, err)
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	file, err = os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("opening the day's %s: %w", kinds[k].current, err)
+		return nil, false, fmt.Errorf("opening the day's %s: %w", k, err)
 	}
-	if err := os.Remove(current); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if torn, err = endsWithinLine(file); err == nil {
+		err = link(path, CurrentPath(root, k))
+	}
+	if err != nil {
 		file.Close()
-		return nil, fmt.Errorf("replacing the link %s: %w", current, err)
+		return nil, false, fmt.Errorf("opening the day's %s: %w", k, err)
 	}
-	if err := os.Link(path, current); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("linking %s: %w", current, err)
+	return file, torn, nil
+}
+
+func endsWithinLine(f *os.File) (bool, error) {
+	st, err := f.Stat()
+	if err != nil || st.Size() == 0 {
+		return false, err
 	}
-	return file, nil
+	var last [1]byte
+	_, err = f.ReadAt(last[:], st.Size()-1)
+	return last[0] != '\n', err
+}
+
+// link makes current a hard link to path. The old link is there until the new one is.
+func link(path, current string) error {
+	fresh := current + ".new"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Link(path, fresh); err != nil {
+		return err
+	}
+	if err := os.Rename(fresh, current); err != nil {
+		return err
+	}
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) { // a rename between links of one file does nothing
+		return err
+	}
+	return nil
 }
 
 func (f *Files) closeOne(k Kind) {
@@ -153,18 +181,27 @@ func (f *Files) closeOne(k Kind) {
 	file.Close()
 }
 
-// Write appends entries to one kind and returns how many bytes got there. Kinds that are not enabled discard.
+// Write appends entries to one kind and returns how many bytes got there. After an error the caller writes the rest before anything else, as
+// entries must stay whole. Kinds that are not enabled discard.
 func (f *Files) Write(k Kind, entries []byte) (int, error) {
 	if !f.enabled[k] || len(entries) == 0 {
 		return len(entries), nil
 	}
+	f.behind[k] = true
 	if f.open[k] == nil {
-		return 0, fmt.Errorf("writing %s: the file could not be opened", kinds[k].current)
+		return 0, fmt.Errorf("writing %s: %w", k, f.failed[k])
+	}
+	if f.torn[k] {
+		if _, err := f.open[k].WriteString("\n"); err != nil {
+			return 0, fmt.Errorf("writing %s: %w", k, err)
+		}
+		f.torn[k] = false
 	}
 	n, err := f.open[k].Write(entries)
 	if err != nil {
-		return n, fmt.Errorf("writing %s: %w", kinds[k].current, err)
+		return n, fmt.Errorf("writing %s: %w", k, err)
 	}
+	f.behind[k] = false
 	return n, nil
 }
 

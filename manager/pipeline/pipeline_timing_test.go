@@ -26,7 +26,7 @@ func (d *discard) Record(_ *event.Event, out *rules.Outcome) {
 	}
 }
 
-func (*discard) Idle(time.Time) {}
+func (*discard) Idle(time.Time) Progress { return Written }
 
 func corpusRules(b *testing.B) *rules.Ruleset {
 	b.Helper()

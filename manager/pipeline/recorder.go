@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/vedette-hids/vedette/event"
@@ -11,9 +12,10 @@ import (
 )
 
 // Logs is the Recorder of a manager: it writes alerts, archives and the firewall log, offers alerts to the sinks and hands them to the
-// active-response decision. Writes are gathered while events wait and done when none does, or when much has gathered.
+// active-response decision. Writes are gathered while events wait and done when none does, or when much has gathered. What a file does not
+// take stays in memory, in order, until it does.
 type Logs struct {
-	Files   *alert.Files
+	Files   Files
 	Sinks   []*output.Runner
 	Respond func(a *event.Alert) // nil = no responses
 	Written func() error         // told whenever everything recorded so far is in the files; nil = nobody
@@ -26,13 +28,26 @@ type Logs struct {
 
 	text, json, archive, archiveJSON, firewall []byte
 	rolled                                     int64 // second of the last look at the date
+	behind                                     bool  // the last write failed
+	failed                                     atomic.Uint64
 }
 
-// Bytes that may gather before they are written, and that are kept when they cannot be written (a full disk).
+// Files is what Logs needs of the daily files; alert.Files is it.
+type Files interface {
+	Enabled(k alert.Kind) bool
+	Due(now time.Time) bool
+	Roll(now time.Time) error
+	Write(k alert.Kind, entries []byte) (int, error)
+}
+
+// Bytes that may gather before they are written, and that are kept when they cannot be written (a full disk) before Idle returns Full.
 const (
 	flushSize = 256 << 10
 	keepSize  = 16 << 20
 )
+
+// Failed is the number of writes that failed so far.
+func (l *Logs) Failed() uint64 { return l.failed.Load() }
 
 // Record implements Recorder.
 func (l *Logs) Record(ev *event.Event, out *rules.Outcome) {
@@ -63,7 +78,7 @@ func (l *Logs) Record(ev *event.Event, out *rules.Outcome) {
 	if l.FirewallLog && ev.Type == event.TypeFirewall {
 		l.firewall = alert.AppendFirewall(l.firewall, ev)
 	}
-	if len(l.text)+len(l.json)+len(l.archive)+len(l.archiveJSON)+len(l.firewall) > flushSize {
+	if !l.behind && len(l.text)+len(l.json)+len(l.archive)+len(l.archiveJSON)+len(l.firewall) > flushSize {
 		l.flush()
 	}
 }
@@ -85,24 +100,32 @@ func (l *Logs) offer(a *event.Alert) {
 	}
 }
 
-// roll opens the files of the next day when it begins; what was gathered belongs to the day before.
+// roll opens the files of the next day when it begins; what was gathered belongs to the day before. A file of which something is still to
+// be written stays open until it is.
 func (l *Logs) roll(now time.Time) {
 	if s := now.Unix(); s != l.rolled {
 		l.rolled = s
 		if l.Files.Due(now) {
 			l.flush()
-			l.check(l.Files.Roll(now))
+			l.check("roll", l.Files.Roll(now))
 		}
 	}
 }
 
 // Idle implements Recorder. It changes the day too, so that the ended day's files can be closed although nothing happens.
-func (l *Logs) Idle(now time.Time) {
+func (l *Logs) Idle(now time.Time) Progress {
 	l.roll(now)
-	l.flush()
+	switch kept := l.flush(); {
+	case kept == 0:
+		return Written
+	case kept <= keepSize:
+		return Behind
+	}
+	return Full
 }
 
-func (l *Logs) flush() {
+// flush writes what has gathered and returns how many bytes could not be written.
+func (l *Logs) flush() (kept int) {
 	for _, w := range []struct {
 		kind alert.Kind
 		buf  *[]byte
@@ -111,23 +134,32 @@ func (l *Logs) flush() {
 			continue
 		}
 		n, err := l.Files.Write(w.kind, *w.buf)
-		l.check(err)
-		if err != nil && len(*w.buf)-n <= keepSize {
-			*w.buf = append((*w.buf)[:0], (*w.buf)[n:]...)
-			continue
-		}
-		if err != nil {
-			l.Log.Error("%d bytes of %s lost: they cannot be written and no more can be kept.", len(*w.buf)-n, w.kind)
-		}
-		*w.buf = (*w.buf)[:0]
+		l.check("write "+w.kind.String(), err)
+		kept += len(*w.buf) - n
+		*w.buf = rest(*w.buf, n)
 	}
+	l.behind = kept > 0
 	if l.Written != nil && len(l.text)+len(l.json) == 0 {
-		l.check(l.Written())
+		l.check("written", l.Written())
 	}
+	return kept
 }
 
-func (l *Logs) check(err error) {
+// rest is a buffer of which n bytes are done with; a large one that is empty now is given up.
+func rest(buf []byte, n int) []byte {
+	switch {
+	case n == 0:
+		return buf
+	case n == len(buf) && cap(buf) > 4*flushSize:
+		return nil
+	}
+	return append(buf[:0], buf[n:]...)
+}
+
+// check logs an error, one line a minute for each kind of work.
+func (l *Logs) check(work string, err error) {
 	if err != nil {
-		l.Log.Every("write", time.Minute).Error("%v", err)
+		l.failed.Add(1)
+		l.Log.Every(work, time.Minute).Error("%v", err)
 	}
 }

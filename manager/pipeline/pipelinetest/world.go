@@ -56,7 +56,7 @@ func (w *World) Record(ev *event.Event, out *rules.Outcome) {
 }
 
 // Idle is a part of pipeline.Recorder; events come with their own times here, so it does nothing.
-func (w *World) Idle(time.Time) {}
+func (w *World) Idle(time.Time) pipeline.Progress { return pipeline.Written }
 
 // New makes a world with the configuration in dir/config (ossec.conf, decoder.xml, test_rules.xml), whose files begin at start. change, when
 // not nil, changes the options of the rules.
