@@ -180,7 +180,7 @@ func writeARConf(root string, cfg *config.Config) error {
 }
 
 func (a *App) analysis(recorder *pipeline.Logs) error {
-	stores, hostinfo, err := ruleStores(a.o.Root, a.internal, a.log)
+	stores, err := ruleStores(a.o.Root, a.internal, a.log)
 	if err != nil {
 		return err
 	}
@@ -191,13 +191,13 @@ func (a *App) analysis(recorder *pipeline.Logs) error {
 		return fmt.Errorf("opening the integrity baseline: %w", err)
 	}
 	a.onStop("integrity baseline", fim.Close)
-	a.fim, recorder.Written = fim, fim.Written
+	a.fim, recorder.Written = fim, func() error { return errors.Join(fim.Written(), stores.written()) }
 	known := findings.Open(filepath.Join(a.o.Root, "queue", "rootcheck"))
 	known.SetLog(a.log)
-	state := rules.NewState(a.ruleset, stores)
+	state := rules.NewState(a.ruleset, stores.Stores)
 	a.pipe = pipeline.New(pipeline.Options{
 		Ruleset: a.ruleset, State: state, FIM: fim, Findings: known,
-		Hostinfo: hostinfo, Recorder: recorder, Log: a.log, LocalHost: ruleset.Short(ruleset.Hostname()),
+		Hostinfo: stores.hostinfo, Recorder: recorder, Log: a.log, LocalHost: ruleset.Short(ruleset.Hostname()),
 	})
 	return nil
 }

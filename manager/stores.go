@@ -15,6 +15,7 @@ import (
 
 	"github.com/vedette-hids/vedette/config"
 	"github.com/vedette-hids/vedette/internal/atomicfile"
+	"github.com/vedette-hids/vedette/internal/nospace"
 	"github.com/vedette-hids/vedette/internal/olog"
 	"github.com/vedette-hids/vedette/rules"
 	"github.com/vedette-hids/vedette/rules/decode"
@@ -24,20 +25,25 @@ import (
 // at most, but what they forget and learn again is appended again, and senders choose what that is.
 const maxStateFile = 128 << 20
 
-// lineFile is a text file of state, one line per piece: queue/fts/fts-queue, ig-queue, hostinfo.
+// maxUnwritten is how many bytes of lines wait for a file that cannot be written, before it is written anew from what is known.
+const maxUnwritten = 4 << 20
+
+// lineFile is a text file of state, one line per piece: queue/fts/fts-queue, ig-queue, hostinfo. Lines are on file after flush, which is
+// called when the alerts are that they led to: a manager that is killed in between raises an alert twice, but loses none.
 type lineFile struct {
 	path string
-	log  *olog.Log
 	max  int64
 	keep func() iter.Seq[string] // what a shorter file holds
 
-	f    *os.File
-	size int64
+	f         *os.File
+	size      int64
+	unwritten []byte
+	behind    bool // lines are missing in the file
 }
 
 // openLines opens the file for appending and gives its content to load.
-func openLines(path string, log *olog.Log, keep func() iter.Seq[string], load func(io.Reader) error) (*lineFile, error) {
-	l := &lineFile{path: path, log: log, max: maxStateFile, keep: keep}
+func openLines(path string, keep func() iter.Seq[string], load func(io.Reader) error) (*lineFile, error) {
+	l := &lineFile{path: path, max: maxStateFile, keep: keep}
 	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
@@ -63,19 +69,33 @@ func (l *lineFile) open() error {
 	return nil
 }
 
-// add appends one line. A failure is logged: the state in memory is still right.
+// add appends one line.
 func (l *lineFile) add(line string) {
-	n, err := l.f.WriteString(strings.ReplaceAll(line, "\n", " ") + "\n")
-	if err != nil {
-		l.log.Every(l.path, time.Minute).Error("writing %s: %v", l.path, err)
+	if len(l.unwritten) > maxUnwritten {
+		l.unwritten, l.behind = nil, true
 	}
-	if l.size += int64(n); l.size <= l.max {
-		return
+	l.unwritten = append(append(l.unwritten, strings.ReplaceAll(line, "\n", " ")...), '\n')
+}
+
+// flush writes the lines. What fails is tried again at the next call: the state in memory is right all the time.
+func (l *lineFile) flush() error {
+	if len(l.unwritten) > 0 && !l.behind {
+		n, err := l.f.Write(l.unwritten)
+		l.size += int64(n)
+		l.unwritten = append(l.unwritten[:0], l.unwritten[n:]...)
+		if err != nil {
+			return fmt.Errorf("writing state: %w", err)
+		}
+	}
+	if l.size <= l.max && !l.behind {
+		return nil
 	}
 	if err := l.shorten(); err != nil {
-		l.log.Error("shortening state: %v", err)
 		l.size = 0 // the next try comes after as much again
+		return fmt.Errorf("shortening state: %w", err)
 	}
+	l.unwritten, l.behind = nil, false
+	return nil
 }
 
 // shorten replaces the file by what is still known.
@@ -121,39 +141,65 @@ func (s *ignoreStore) load(r io.Reader) error {
 // maxDiffHosts bounds the directories of a diffStore: host names come from the headers of logs.
 const maxDiffHosts = 1 << 16
 
-// diffStore keeps the last log of check_diff rules in queue/diff/<host>/<rule>/last-entry (spec decoders.md, section 12).
+// maxUnsaved bounds the texts that a diffStore keeps because they could not be written.
+const maxUnsaved = 4096
+
+// diffStore keeps the last log of check_diff rules in queue/diff/<host>/<rule>/last-entry (spec decoders.md, section 12). While the disk is
+// full it compares with what it keeps in memory, so that no difference is missed and none is told twice.
 type diffStore struct {
-	dir   string
-	hosts int // directories in dir; -1 = not counted yet
-	max   int
+	dir     string
+	log     *olog.Log
+	hosts   int // directories in dir; -1 = not counted yet
+	max     int
+	unsaved map[string]string // by path
 }
 
-func newDiffStore(dir string) *diffStore { return &diffStore{dir: dir, hosts: -1, max: maxDiffHosts} }
+func newDiffStore(dir string, log *olog.Log) *diffStore {
+	return &diffStore{dir: dir, log: log, hosts: -1, max: maxDiffHosts, unsaved: map[string]string{}}
+}
 
 func (d *diffStore) Swap(host string, rule int, log string) (old string, had bool, err error) {
 	path, err := rules.DiffFile(d.dir, host, rule)
 	if err != nil {
 		return "", false, fmt.Errorf("check_diff: %w", err)
 	}
-	data, err := os.ReadFile(path)
+	old, had, err = d.last(path)
+	if err != nil {
+		return "", false, fmt.Errorf("check_diff: %w", err)
+	}
+	_, late := d.unsaved[path]
+	if had && old == log && !late {
+		return old, true, nil
+	}
+	if !had {
+		err = d.makeDir(host, filepath.Dir(path))
+	}
+	if err == nil {
+		err = atomicfile.Write(path, append([]byte(log), 0), 0o640)
+	}
 	switch {
 	case err == nil:
-		had = true
-		old, _, _ = strings.Cut(string(data), "\x00")
-		if old == log {
-			return old, true, nil
-		}
-	case errors.Is(err, fs.ErrNotExist):
-		if err := d.makeDir(host, filepath.Dir(path)); err != nil {
-			return "", false, fmt.Errorf("check_diff: %w", err)
-		}
+		delete(d.unsaved, path)
+	case nospace.Is(err) && (late || len(d.unsaved) < maxUnsaved):
+		d.unsaved[path] = log
+		d.log.Every("check_diff", time.Minute).Error("check_diff: %v", err)
 	default:
 		return "", false, fmt.Errorf("check_diff: %w", err)
 	}
-	if err := atomicfile.Write(path, append([]byte(log), 0), 0o640); err != nil {
-		return "", false, fmt.Errorf("check_diff: %w", err)
-	}
 	return old, had, nil
+}
+
+// last gives the text that a new one is compared with.
+func (d *diffStore) last(path string) (text string, had bool, err error) {
+	if text, ok := d.unsaved[path]; ok {
+		return text, true, nil
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	text, _, _ = strings.Cut(string(data), "\x00")
+	return text, err == nil, err
 }
 
 // makeDir makes the directory of a rule of a host, unless there are too many hosts.
@@ -174,33 +220,42 @@ func (d *diffStore) makeDir(host, dir string) error {
 	return os.MkdirAll(dir, 0o770)
 }
 
-// ruleStores opens the persistent parts of correlation state below root.
-func ruleStores(root string, opts *config.Options, log *olog.Log) (rules.Stores, *decode.Hostinfo, error) {
+// openStores are the persistent parts of correlation state. written puts on file what has to follow the alerts.
+type openStores struct {
+	rules.Stores
+	hostinfo *decode.Hostinfo
+	written  func() error
+}
+
+// ruleStores opens them below root.
+func ruleStores(root string, opts *config.Options, log *olog.Log) (*openStores, error) {
 	dir := filepath.Join(root, "queue", "fts")
 	var ftsFile, hostFile *lineFile
 	fts := decode.NewFTSStore(decode.FTSOptions{
 		ListSize: opts.Int("analysisd.fts_list_size"), MinSize: opts.Int("analysisd.fts_min_size_for_str"),
 		Append: func(key string) { ftsFile.add(key) },
 	})
-	ftsFile, err := openLines(filepath.Join(dir, "fts-queue"), log, fts.Keys, fts.Load)
+	ftsFile, err := openLines(filepath.Join(dir, "fts-queue"), fts.Keys, fts.Load)
 	if err != nil {
-		return rules.Stores{}, nil, err
+		return nil, err
 	}
 	ignore := &ignoreStore{MemoryIgnoreStore: rules.NewMemoryIgnoreStore()}
-	if ignore.file, err = openLines(filepath.Join(dir, "ig-queue"), log, ignore.Lines, ignore.load); err != nil {
-		return rules.Stores{}, nil, err
+	if ignore.file, err = openLines(filepath.Join(dir, "ig-queue"), ignore.Lines, ignore.load); err != nil {
+		return nil, err
 	}
 	hostinfo := decode.NewHostinfo(func(line string) { hostFile.add(line) })
-	if hostFile, err = openLines(filepath.Join(dir, "hostinfo"), log, hostinfo.Lines, hostinfo.Load); err != nil {
-		return rules.Stores{}, nil, err
+	if hostFile, err = openLines(filepath.Join(dir, "hostinfo"), hostinfo.Lines, hostinfo.Load); err != nil {
+		return nil, err
 	}
 	stats, err := rules.NewStatistics(rules.DirStats{Dir: filepath.Join(root, "stats")})
 	if err != nil {
-		return rules.Stores{}, nil, fmt.Errorf("reading statistics: %w", err)
+		return nil, fmt.Errorf("reading statistics: %w", err)
 	}
-	return rules.Stores{
-		FTS: fts, Ignore: ignore, Diff: newDiffStore(filepath.Join(root, "queue", "diff")), Accumulator: decode.NewAccumulator(),
+	return &openStores{Stores: rules.Stores{
+		FTS: fts, Ignore: ignore, Diff: newDiffStore(filepath.Join(root, "queue", "diff"), log), Accumulator: decode.NewAccumulator(),
 		Stats: stats,
 		Error: func(text string) { log.Every("state", time.Minute).Text("%s", text) },
-	}, hostinfo, nil
+	}, hostinfo: hostinfo, written: func() error {
+		return errors.Join(ftsFile.flush(), ignore.file.flush(), hostFile.flush())
+	}}, nil
 }

@@ -227,3 +227,86 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// TestAnEntryThatWasCutOffDoesNotSwallowTheNext opens a file that a manager left behind which was killed while the disk was full.
+func TestAnEntryThatWasCutOffDoesNotSwallowTheNext(t *testing.T) {
+	root := t.TempDir()
+	noon := time.Date(2026, 11, 24, 12, 0, 0, 0, time.Local)
+	whole := string(AppendText(nil, sample()))
+	var want string
+	for _, cut := range []int{0, 1, 2, 9} { // the last two bytes are line ends
+		f := open2(t, root, noon)
+		torn := whole[:len(whole)-cut]
+		want += whole + torn + whole[len(whole)-min(cut, 2):]
+		for _, text := range []string{whole, torn} {
+			if n, err := f.Write(Alerts, []byte(text)); err != nil || n != len(text) {
+				t.Fatal(n, err)
+			}
+		}
+		f.Close()
+	}
+	f := open2(t, root, noon)
+	for k, text := range map[Kind]string{Alerts: whole, Archives: "a line\nhalf"} {
+		if _, err := f.Write(k, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Close()
+	want += whole
+	f = open2(t, root, noon)
+	if _, err := f.Write(Archives, []byte("another\n")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(CurrentPath(root, Alerts))
+	if err != nil || string(got) != want {
+		t.Errorf("%q, want\n%q, %v", got, want, err)
+	}
+	if got, err := os.ReadFile(CurrentPath(root, Archives)); err != nil || string(got) != "a line\nhalf\nanother\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	n := 0
+	r := NewReader(strings.NewReader(string(got)))
+	r.Broken = func() { t.Error("an entry is swallowed") }
+	for _, err := r.Next(); err == nil; _, err = r.Next() {
+		n++
+	}
+	if n != 9 {
+		t.Errorf("%d entries can be read", n)
+	}
+}
+
+// TestTheLinkStaysWhileThereIsNoOther keeps alerts.log where readers look for it when the next day's file cannot be made.
+func TestTheLinkStaysWhileThereIsNoOther(t *testing.T) {
+	root := t.TempDir()
+	noon := time.Date(2026, 11, 24, 12, 0, 0, 0, time.Local)
+	f := open2(t, root, noon)
+	if _, err := f.Write(Alerts, []byte("a\n")); err != nil {
+		t.Fatal(err)
+	}
+	block := CurrentPath(root, Alerts) + ".new"
+	if err := os.MkdirAll(filepath.Join(block, "x"), 0o700); err != nil { // the link cannot be made
+		t.Fatal(err)
+	}
+	next := noon.AddDate(0, 0, 1)
+	if err := f.Roll(next); err == nil {
+		t.Fatal("no error")
+	}
+	if got, err := os.ReadFile(CurrentPath(root, Alerts)); err != nil || string(got) != "a\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := f.Write(Alerts, []byte("b\n")); err == nil || !strings.Contains(err.Error(), "alerts.log.new") {
+		t.Errorf("the reason is not told: %v", err)
+	}
+	if err := os.RemoveAll(block); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Roll(next); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(Alerts, []byte("b\n")); err != nil {
+		t.Error(err)
+	}
+	if got, err := os.ReadFile(CurrentPath(root, Alerts)); err != nil || string(got) != "b\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,7 +53,7 @@ type Files struct {
 	day     [numKinds]time.Time // midnight at which the day of the open file began
 	failed  [numKinds]error     // why the file could not be opened
 	behind  [numKinds]bool      // the last Write failed: what it left belongs behind what it wrote
-	torn    [numKinds]bool      // the file was found with an entry that was cut off; the next one begins on a line of its own
+	lead    [numKinds]string    // ends an entry that was found cut off, so that the next one stands for itself
 }
 
 // Options say which files beside alerts.log, archives.log and firewall.log are written.
@@ -115,40 +116,54 @@ func (f *Files) Roll(now time.Time) error {
 		}
 		f.closeOne(k)
 		f.day[k] = midnight(now)
-		f.open[k], f.torn[k], f.failed[k] = openDaily(f.root, k, now)
+		f.open[k], f.lead[k], f.failed[k] = openDaily(f.root, k, now)
 		errs = append(errs, f.failed[k])
 	}
 	return errors.Join(errs...)
 }
 
-// openDaily opens the file of a day for appending and makes it the current one. torn tells that it ends within a line.
-func openDaily(root string, k Kind, now time.Time) (file *os.File, torn bool, err error) {
+// openDaily opens the file of a day for appending and makes it the current one. lead has to be written before the first entry.
+func openDaily(root string, k Kind, now time.Time) (file *os.File, lead string, err error) {
 	path := DailyPath(root, k, now)
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-		return nil, false, fmt.Errorf("opening the day's %s: %w", k, err)
+		return nil, "", fmt.Errorf("opening the day's %s: %w", k, err)
 	}
 	file, err = os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, false, fmt.Errorf("opening the day's %s: %w", k, err)
+		return nil, "", fmt.Errorf("opening the day's %s: %w", k, err)
 	}
-	if torn, err = endsWithinLine(file); err == nil {
+	if lead, err = missingEnd(file); err == nil {
 		err = link(path, CurrentPath(root, k))
 	}
 	if err != nil {
 		file.Close()
-		return nil, false, fmt.Errorf("opening the day's %s: %w", k, err)
+		return nil, "", fmt.Errorf("opening the day's %s: %w", k, err)
 	}
-	return file, torn, nil
+	return file, lead, nil
 }
 
-func endsWithinLine(f *os.File) (bool, error) {
+// missingEnd gives what the last entry of a file lacks: a manager that is killed while the disk is full leaves one that is cut off. Entries
+// are lines, and those of alerts.log in their normal form end with an empty line.
+func missingEnd(f *os.File) (string, error) {
 	st, err := f.Stat()
-	if err != nil || st.Size() == 0 {
-		return false, err
+	if err != nil {
+		return "", err
 	}
-	var last [1]byte
-	_, err = f.ReadAt(last[:], st.Size()-1)
-	return last[0] != '\n', err
+	tail := make([]byte, min(st.Size(), 64<<10))
+	if _, err := f.ReadAt(tail, st.Size()-int64(len(tail))); err != nil {
+		return "", err
+	}
+	end := "\n"
+	switch {
+	case len(tail) == 0 || bytes.HasSuffix(tail, []byte("\n\n")):
+		return "", nil
+	case bytes.Contains(append([]byte{'\n'}, tail...), []byte("\n** Alert ")):
+		end = "\n\n"
+	}
+	if tail[len(tail)-1] == '\n' {
+		return end[1:], nil
+	}
+	return end, nil
 }
 
 // link makes current a hard link to path. The old link is there until the new one is.
@@ -191,11 +206,12 @@ func (f *Files) Write(k Kind, entries []byte) (int, error) {
 	if f.open[k] == nil {
 		return 0, fmt.Errorf("writing %s: %w", k, f.failed[k])
 	}
-	if f.torn[k] {
-		if _, err := f.open[k].WriteString("\n"); err != nil {
+	if lead := f.lead[k]; lead != "" {
+		n, err := f.open[k].WriteString(lead)
+		f.lead[k] = lead[n:]
+		if err != nil {
 			return 0, fmt.Errorf("writing %s: %w", k, err)
 		}
-		f.torn[k] = false
 	}
 	n, err := f.open[k].Write(entries)
 	if err != nil {

@@ -40,7 +40,7 @@ var ErrInUse = errors.New("the file integrity state is in use by another process
 
 // Apply decides on one integrity message (spec syscheck.md, section 11). keep is true when the message is an alert-worthy change: then
 // ev has its text, its decoder names, its file name and ev.File. Otherwise the message is done with. The new state is in the journal when
-// Apply returns. The time of the change is ev.Received.
+// Apply returns. The time of the change is ev.Received. After an error nothing has changed: the same message can be handed in again.
 func (s *Store) Apply(ev *event.Event) (keep bool, err error) {
 	if s.attached {
 		return false, ErrInUse
@@ -75,6 +75,9 @@ func (s *Store) Apply(ev *event.Event) (keep bool, err error) {
 	}
 	if err := s.record(l, old, &r); err != nil {
 		return false, fmt.Errorf("integrity message of %q: %w", ev.Location, err)
+	}
+	if d.last {
+		s.log.Info("File '%s' of '%s' changed %d times and is ignored from now on (auto_ignore).", msg.Path, l.name, ignoredAfter)
 	}
 	if d.silent {
 		s.accepted(l, old == nil, msg.Path, ev.Received)
@@ -124,6 +127,7 @@ type decision struct {
 	prefix string
 	id     string // decoder id of the alert, "" = none
 	silent bool   // accepted by maintenance mode
+	last   bool   // auto_ignore silences the file from now on
 }
 
 func isDeleted(checksum string) bool { return strings.HasPrefix(checksum, sum.Deleted) }
@@ -159,9 +163,7 @@ func (s *Store) decide(l *location, old *row, msg *sum.Message, now time.Time) d
 	d := decision{store: true, prefix: prefixes[min(n+1, len(prefixes)-1)], id: idChanged}
 	if s.opts.AutoIgnore {
 		d.id = [...]string{idChanged, idChanged2, idChanged3}[n]
-		if n+1 == ignoredAfter {
-			s.log.Info("File '%s' of '%s' changed %d times and is ignored from now on (auto_ignore).", msg.Path, l.name, ignoredAfter)
-		}
+		d.last = n+1 == ignoredAfter
 	}
 	switch {
 	case isDeleted(msg.Sum):
@@ -174,6 +176,11 @@ func (s *Store) decide(l *location, old *row, msg *sum.Message, now time.Time) d
 
 // record stores the new state of a path: first in the journal, then in memory, and now and then in the database.
 func (s *Store) record(l *location, old *row, r *record) error {
+	if s.pending >= 8*maxPending { // memory is bounded
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
 	r.row.seq = l.seq + 1
 	if err := s.journal.add(r); err != nil {
 		return err
@@ -181,8 +188,8 @@ func (s *Store) record(l *location, old *row, r *record) error {
 	l.seq = r.row.seq
 	s.put(l, old, r.row, true)
 	if s.pending >= maxPending {
-		if err := s.flush(); err != nil && s.pending >= 8*maxPending {
-			return err // memory is bounded; until then a busy database is tried again
+		if err := s.flush(); err != nil { // the decision stands; the flusher tries again
+			s.log.Every("fim flush", time.Minute).Error("File integrity state cannot be saved: %v", err)
 		}
 	}
 	return nil

@@ -323,6 +323,11 @@ func (s *Store) flush() error {
 		return s.writeMarkers()
 	}
 	if err := s.commit(); err != nil {
+		for _, l := range s.locations {
+			if len(l.history) > 0 {
+				l.kept = -1 // counted for what was rolled back
+			}
+		}
 		return err
 	}
 	s.pending = 0
