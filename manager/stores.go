@@ -38,12 +38,14 @@ type lineFile struct {
 	f         *os.File
 	size      int64
 	unwritten []byte
-	behind    bool // lines are missing in the file
+	behind    bool          // lines are missing in the file
+	pause     time.Duration // between tries to write it anew then
+	tried     time.Time
 }
 
 // openLines opens the file for appending and gives its content to load.
 func openLines(path string, keep func() iter.Seq[string], load func(io.Reader) error) (*lineFile, error) {
-	l := &lineFile{path: path, max: maxStateFile, keep: keep}
+	l := &lineFile{path: path, max: maxStateFile, pause: time.Minute, keep: keep}
 	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("opening state: %w", err)
 	}
@@ -87,9 +89,10 @@ func (l *lineFile) flush() error {
 			return fmt.Errorf("writing state: %w", err)
 		}
 	}
-	if l.size <= l.max && !l.behind {
+	if l.size <= l.max && (!l.behind || time.Since(l.tried) < l.pause) {
 		return nil
 	}
+	l.tried = time.Now()
 	if err := l.shorten(); err != nil {
 		l.size = 0 // the next try comes after as much again
 		return fmt.Errorf("shortening state: %w", err)

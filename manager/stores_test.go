@@ -108,6 +108,7 @@ func TestStateOnAFullDisk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		f.pause = 0
 		add := func(key string) {
 			keys = append(keys, key)
 			f.add(key)

@@ -160,7 +160,7 @@ func (f *Forwarder) store(payload string) {
 
 // keepStored tries held events again and asks the disk to keep what was stored.
 func (f *Forwarder) keepStored() {
-	if f.queue == nil {
+	if f.reopen(time.Now()); f.queue == nil {
 		return
 	}
 	for held := f.held; len(held) > 0; {

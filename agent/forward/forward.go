@@ -91,7 +91,8 @@ type Forwarder struct {
 	log   *olog.Log
 	codec keys.Codec
 	with  keys.Cipher
-	queue *spool.Queue // nil: none
+	queue *spool.Queue                // nil: none, or none yet because it cannot be opened
+	seen  atomic.Pointer[spool.Queue] // the same, for Stats
 
 	running string // MD5 of the agent.conf that was there when this program started, "" = none
 
@@ -115,8 +116,10 @@ type Forwarder struct {
 	session
 	lastValid time.Time // last control message or file data from the manager
 	files     fileReceiver
-	held      []string // events that could not be stored: disk full
-	packet    []byte   // scratch
+	held      []string  // events that could not be stored: disk full
+	damaged   int64     // bytes of the spool that were unreadable when it was opened, until the manager is told
+	opened    time.Time // last try to open the spool
+	packet    []byte    // scratch
 }
 
 // State tells whether a manager answers.
@@ -161,9 +164,7 @@ func New(o Options) (*Forwarder, error) {
 	}
 	f.files = fileReceiver{dir: filepath.Join(o.Root, "etc", "shared"), log: f.log}
 	f.running = fileMD5(filepath.Join(f.files.dir, "agent.conf"))
-	if err := f.openSpool(); err != nil {
-		return nil, err
-	}
+	f.openSpool()
 	return f, nil
 }
 
@@ -181,23 +182,36 @@ func (o *Options) clientDefaults() {
 	}
 }
 
-func (f *Forwarder) openSpool() error {
-	if f.o.NoSpool {
-		return nil
+// openSpool opens the spool, if there is to be one. An agent whose disk is full does its work without; senders wait while no manager answers.
+func (f *Forwarder) openSpool() {
+	if f.o.NoSpool || f.queue != nil {
+		return
 	}
+	f.opened = time.Now()
 	dir := f.o.SpoolDir
 	if dir == "" {
 		dir = filepath.Join(f.o.Root, "queue", "spool")
 	}
 	q, err := spool.Open(spool.Options{Dir: dir, MaxBytes: f.o.Client.SpoolSize})
 	if err != nil {
-		return err
+		f.log.Every("spool", time.Minute).Error("Events cannot be kept while no server answers: %v", err)
+		return
 	}
-	if n := q.Damaged(); n > 0 {
-		f.log.Warn("%d bytes of the event spool '%s' were unreadable and are left out.", n, dir)
+	if f.damaged = q.Damaged(); f.damaged > 0 {
+		f.log.Warn("%d bytes of the event spool '%s' were unreadable and are left out.", f.damaged, dir)
 	}
 	f.queue = q
-	return nil
+	f.seen.Store(q)
+}
+
+// reopenEvery is how often a spool that could not be opened is tried again, in seconds.
+const reopenEvery = 10
+
+// reopen does that.
+func (f *Forwarder) reopen(now time.Time) {
+	if f.queue == nil && !f.o.NoSpool && now.Sub(f.opened) >= f.seconds(reopenEvery) {
+		f.openSpool()
+	}
 }
 
 // Send implements event.Sink: it hands an event to Run and waits while the queue is full. Messages longer than a packet can carry are cut.
@@ -317,7 +331,11 @@ func (f *Forwarder) finish() {
 	f.disconnect()
 	f.unlock()
 	f.files.abort()
-	if f.queue == nil {
+	f.opened = time.Time{}
+	if f.reopen(time.Now()); f.queue == nil {
+		if n := len(f.window.live()) + len(f.held) + len(f.in); n > 0 {
+			f.log.Error("%d events are lost at the end: there is no event spool.", n)
+		}
 		return
 	}
 	f.storeRest()
@@ -345,11 +363,18 @@ func (f *Forwarder) storeRest() {
 			more = false
 		}
 	}
+	lost := 0
+	if err != nil {
+		lost = len(front)
+	}
 	for _, p := range rest {
-		err = errors.Join(err, f.queue.Append([]byte(p)))
+		if e := f.queue.Append([]byte(p)); e != nil {
+			err = e
+			lost++
+		}
 	}
 	if err != nil {
-		f.log.Error("Storing events: %v", err)
+		f.log.Error("%d events are lost at the end: %v", lost, errors.Join(err, f.queue.AddBroken(lost)))
 	}
 }
 
@@ -385,8 +410,8 @@ type stats struct{ sent, spooled, resent, confirmed, refused, connects atomic.Ui
 func (f *Forwarder) Stats() Stats {
 	s := Stats{Sent: f.stats.sent.Load(), Spooled: f.stats.spooled.Load(), Resent: f.stats.resent.Load(), Confirmed: f.stats.confirmed.Load(),
 		Refused: f.stats.refused.Load(), Connects: f.stats.connects.Load()}
-	if f.queue != nil {
-		s.SpoolLen, s.SpoolBytes = f.queue.Len(), f.queue.Bytes()
+	if q := f.seen.Load(); q != nil {
+		s.SpoolLen, s.SpoolBytes = q.Len(), q.Bytes()
 	}
 	return s
 }

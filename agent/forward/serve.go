@@ -134,9 +134,7 @@ func (f *Forwarder) putBack(payload string, pos *spool.Pos) {
 	case f.queue == nil:
 		f.held = append(f.held, payload)
 	case pos != nil:
-		if err := f.queue.Rewind(); err != nil {
-			f.log.Every("spool", time.Minute).Error("%v", err)
-		}
+		f.logSpool(f.queue.Rewind())
 	default:
 		f.store(payload)
 	}
@@ -146,9 +144,7 @@ func (f *Forwarder) commit(pos *spool.Pos) {
 	if pos == nil || f.queue == nil {
 		return
 	}
-	if err := f.queue.Commit(*pos); err != nil {
-		f.log.Every("spool", time.Minute).Error("%v", err)
-	}
+	f.logSpool(f.queue.Commit(*pos))
 }
 
 // chores does what is due; false = the server is lost.
@@ -178,7 +174,7 @@ func (f *Forwarder) chores(now time.Time) bool {
 	if len(f.held) > 0 {
 		f.retryHeld()
 	}
-	if f.queue != nil && now.Sub(f.synced) >= f.o.Timing.Sync {
+	if now.Sub(f.synced) >= f.o.Timing.Sync {
 		f.synced = now
 		f.keepStored()
 	}
@@ -294,11 +290,10 @@ func (f *Forwarder) resend(now time.Time) {
 	})
 }
 
-// retryHeld sends what could not be stored, now that a server answers.
+// retryHeld sends what could not be stored, now that a server answers and nothing older is in the spool.
 func (f *Forwarder) retryHeld() {
-	if f.queue != nil {
-		f.keepStored()
-		return
+	if f.queue != nil && f.queue.Len() > 0 {
+		return // keepStored tries
 	}
 	for len(f.held) > 0 && !f.suspect && !f.settling && !f.window.full() {
 		p := f.held[0]
@@ -325,28 +320,41 @@ func (f *Forwarder) replay(now time.Time) {
 	}
 	for ; burst > 0 && !f.window.full() && !f.suspect; burst-- {
 		rec, pos, ok, err := f.queue.Next(nil)
-		if err != nil {
-			f.log.Every("spool", time.Minute).Error("%v", err)
-		}
+		f.logSpool(err)
 		if !ok || !f.sendEvent(string(rec), &pos) {
 			return
 		}
 	}
 }
 
-// reportLost tells the manager how many events the bound of the spool forced out.
+// reportLost tells the manager how many events the bound of the spool forced out, and what a disk that was full or broken cost.
 func (f *Forwarder) reportLost() {
 	if f.queue == nil {
 		return
 	}
-	n := f.queue.Lost()
-	if n == 0 {
-		return
+	if n := f.queue.Lost(); n > 0 {
+		f.log.Warn("The event spool was full: the oldest %d events were lost.", n)
+		f.tell("vedette: Agent event spool was full: %d events lost.", n)
+		f.logSpool(f.queue.ForgetLost(n))
 	}
-	f.log.Warn("The event spool was full: the oldest %d events were lost.", n)
-	f.sendEvent(event.Message{Kind: event.KindLog, Location: "vedette-agent",
-		Text: fmt.Sprintf("vedette: Agent event spool was full: %d events lost.", n)}.String(), nil)
-	if err := f.queue.ForgetLost(n); err != nil {
+	if n := f.queue.Broken(); n > 0 {
+		f.log.Warn("The event spool could not be read or written: %d events were lost.", n)
+		f.tell("vedette: Agent event spool could not be read or written: %d events lost.", n)
+		f.logSpool(f.queue.ForgetBroken(n))
+	}
+	if f.damaged > 0 {
+		f.tell("vedette: Agent event spool was damaged: %d bytes unreadable.", f.damaged)
+		f.damaged = 0
+	}
+}
+
+// tell sends an event about the agent itself.
+func (f *Forwarder) tell(format string, n any) {
+	f.sendEvent(event.Message{Kind: event.KindLog, Location: "vedette-agent", Text: fmt.Sprintf(format, n)}.String(), nil)
+}
+
+func (f *Forwarder) logSpool(err error) {
+	if err != nil {
 		f.log.Every("spool", time.Minute).Error("%v", err)
 	}
 }

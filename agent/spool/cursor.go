@@ -27,8 +27,9 @@ type cursorFile struct {
 const slotSize = 40
 
 type cursorState struct {
-	pos  Pos
-	lost uint64
+	pos    Pos
+	lost   uint64 // forced out by the bound
+	broken uint32 // could not be read again, or not be stored
 }
 
 func openCursor(path string) (*cursorFile, cursorState, error) {
@@ -50,6 +51,12 @@ func openCursor(path string) (*cursorFile, cursorState, error) {
 			c.seq, best = seq, st
 		}
 	}
+	for range (2*slotSize - n + slotSize - 1) / slotSize { // a full disk must not keep it from being written later
+		if err := c.write(best); err != nil {
+			f.Close()
+			return nil, best, fmt.Errorf("writing %s: %w", path, err)
+		}
+	}
 	return c, best, nil
 }
 
@@ -62,6 +69,7 @@ func decodeSlot(b []byte) (seq uint64, st cursorState, ok bool) {
 	st.pos.seg = binary.LittleEndian.Uint64(b[8:])
 	st.pos.off = int64(binary.LittleEndian.Uint64(b[16:]))
 	st.lost = binary.LittleEndian.Uint64(b[24:])
+	st.broken = binary.LittleEndian.Uint32(b[32:])
 	return seq, st, true
 }
 
@@ -72,6 +80,7 @@ func (c *cursorFile) write(st cursorState) error {
 	binary.LittleEndian.PutUint64(b[8:], st.pos.seg)
 	binary.LittleEndian.PutUint64(b[16:], uint64(st.pos.off))
 	binary.LittleEndian.PutUint64(b[24:], st.lost)
+	binary.LittleEndian.PutUint32(b[32:], st.broken)
 	binary.LittleEndian.PutUint32(b[slotSize-4:], crc32.Checksum(b[:slotSize-4], castagnoli))
 	_, err := c.f.WriteAt(b[:], int64(c.seq%2)*slotSize)
 	return err

@@ -95,7 +95,7 @@ func openSegment(dir string, n uint64) (s *segment, damaged int64, err error) {
 func (s *segment) append(buf, rec []byte) ([]byte, error) {
 	buf = appendRecord(buf[:0], rec)
 	if _, err := s.f.WriteAt(buf, s.size); err != nil {
-		return buf, err
+		return buf, errors.Join(err, s.f.Truncate(s.size)) // a part of it may be there
 	}
 	s.size += int64(len(buf))
 	s.records++
@@ -126,6 +126,7 @@ type reader struct {
 	seg   *segment
 	off   int64 // of the next record
 	limit int64 // end of what may be read; the writer moves seg.size behind it
+	count int   // records before off
 	buf   []byte
 	bufAt int64 // file offset of buf[0]
 }
@@ -153,6 +154,7 @@ func (r *reader) next() ([]byte, error) {
 		return nil, errDamaged
 	}
 	r.off += recordHead + n
+	r.count++
 	return rec, nil
 }
 
@@ -167,9 +169,14 @@ func (r *reader) bytes(off, n int64) ([]byte, error) {
 			r.buf = make([]byte, want)
 		}
 		r.buf, r.bufAt = r.buf[:want], off
-		if _, err := r.seg.f.ReadAt(r.buf, off); err != nil {
+		_, err := r.seg.f.ReadAt(r.buf, off)
+		if err != nil && want > n { // there may be a bad block further on
+			r.buf = r.buf[:n]
+			_, err = r.seg.f.ReadAt(r.buf, off)
+		}
+		if err != nil {
 			r.buf = r.buf[:0]
-			return nil, fmt.Errorf("reading %s: %w", r.seg.f.Name(), err)
+			return nil, fmt.Errorf("reading %s: %w: %w", r.seg.f.Name(), errDamaged, err)
 		}
 	}
 	i := off - r.bufAt

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"github.com/vedette-hids/vedette/internal/nospace"
 )
 
 // DefaultMaxBytes is the bound of a queue whose options do not give one.
@@ -27,6 +29,8 @@ type Queue struct {
 	segMax int64 // size at which a new segment begins
 
 	segs   []*segment // oldest first; never empty
+	top    uint64     // highest number that a segment had
+	sealed bool       // the newest segment takes no more records
 	bytes  int64      // of all segments
 	rd     reader     // hands records out
 	unread int        // records behind rd
@@ -91,17 +95,17 @@ func (q *Queue) open() (err error) {
 		q.bytes += s.size
 		q.unread += s.records
 	}
-	return q.start(last + 1)
+	q.top = last
+	return q.start()
 }
 
-// start begins a new segment and puts the reader at the cursor.
-func (q *Queue) start(n uint64) error {
-	s, err := createSegment(q.dir, n)
-	if err != nil {
+// start begins a new segment and puts the reader at the cursor. When there is no room for a segment, what the others hold can be read.
+func (q *Queue) start() error {
+	if err := q.create(); err != nil && len(q.segs) == 0 {
 		return err
+	} else if err != nil {
+		q.sealed = true
 	}
-	q.segs = append(q.segs, s)
-	q.bytes += s.size
 	head := q.segs[0]
 	q.rd = reader{seg: head, off: headerSize}
 	if head.n != q.state.pos.seg {
@@ -130,7 +134,7 @@ func (q *Queue) Append(rec []byte) error {
 	}
 	need := int64(len(rec)) + recordHead
 	w := q.segs[len(q.segs)-1]
-	if w.size+need > q.segMax && w.records > 0 {
+	if q.sealed || w.size+need > q.segMax && w.records > 0 {
 		if err := q.roll(); err != nil {
 			return fmt.Errorf("spool: %w", err)
 		}
@@ -153,14 +157,19 @@ func (q *Queue) Append(rec []byte) error {
 
 // roll begins a new segment.
 func (q *Queue) roll() error {
-	last := q.segs[len(q.segs)-1]
-	if err := last.f.Sync(); err != nil {
+	if err := q.segs[len(q.segs)-1].f.Sync(); err != nil {
 		return err
 	}
-	s, err := createSegment(q.dir, last.n+1)
+	return q.create()
+}
+
+// create makes the segment that takes records from now on.
+func (q *Queue) create() error {
+	s, err := createSegment(q.dir, q.top+1)
 	if err != nil {
 		return err
 	}
+	q.top, q.sealed = s.n, false
 	q.segs = append(q.segs, s)
 	q.bytes += s.size
 	return nil
@@ -170,14 +179,9 @@ func (q *Queue) roll() error {
 func (q *Queue) dropOldest() error {
 	s := q.segs[0]
 	if q.rd.seg == s {
-		for {
-			q.rd.limit = s.size
-			if _, err := q.rd.next(); err != nil {
-				break
-			}
-			q.unread--
-			q.state.lost++
-		}
+		n := s.records - q.rd.count
+		q.unread -= n
+		q.state.lost += uint64(n) //nolint:gosec // not negative
 		q.rd = reader{seg: q.segs[1], off: headerSize, buf: q.rd.buf[:0]}
 	}
 	return q.removeHead()
@@ -190,14 +194,11 @@ func (q *Queue) removeHead() error {
 	if q.state.pos.before(Pos{q.segs[0].n, headerSize}) {
 		q.state.pos = Pos{q.segs[0].n, headerSize}
 	}
-	if err := q.cursor.write(q.state); err != nil {
-		return err
-	}
-	return s.remove()
+	return errors.Join(q.cursor.write(q.state), s.remove()) // without the cursor's word Open finds the same place
 }
 
 // Next hands out the oldest record that was not handed out yet, appended to dst, and the place behind it, for Commit. ok is false when
-// there is none.
+// there is none. Records that cannot be read again are passed over; Broken counts them.
 func (q *Queue) Next(dst []byte) (rec []byte, pos Pos, ok bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -214,6 +215,9 @@ func (q *Queue) Next(dst []byte) (rec []byte, pos Pos, ok bool, err error) {
 		if !errors.Is(err, io.EOF) && !errors.Is(err, errDamaged) {
 			return dst, Pos{}, false, fmt.Errorf("spool: %w", err)
 		}
+		if n := q.rd.seg.records - q.rd.count; n > 0 {
+			q.giveUp(n)
+		}
 		i := slices.Index(q.segs, q.rd.seg)
 		if i+1 >= len(q.segs) {
 			q.unread = 0
@@ -222,6 +226,18 @@ func (q *Queue) Next(dst []byte) (rec []byte, pos Pos, ok bool, err error) {
 		q.rd = reader{seg: q.segs[i+1], off: headerSize, buf: q.rd.buf[:0]}
 	}
 	return dst, Pos{}, false, nil
+}
+
+// giveUp leaves out the last n records of the segment that is read.
+func (q *Queue) giveUp(n int) {
+	s := q.rd.seg
+	s.records -= n
+	q.unread -= n
+	q.state.broken += uint32(n) //nolint:gosec // a segment holds less
+	q.rd.off = s.size
+	if s == q.segs[len(q.segs)-1] {
+		q.sealed = true // what follows would be out of reach too, after a Rewind
+	}
 }
 
 // Commit says that every record up to pos has arrived: they are never handed out again.
@@ -241,7 +257,10 @@ func (q *Queue) Commit(pos Pos) error {
 		}
 	}
 	if q.unread == 0 && q.bytes > headerSize*int64(len(q.segs)) && q.allCommitted() {
-		return q.reset()
+		err := q.reset()
+		if err == nil || !nospace.Is(err) {
+			return err
+		} // the space is freed another time
 	}
 	if err := q.cursor.write(q.state); err != nil {
 		return fmt.Errorf("spool: %w", err)
@@ -284,7 +303,7 @@ func (q *Queue) Rewind() error {
 	for head.n == q.state.pos.seg && q.rd.off < q.state.pos.off {
 		q.rd.limit = head.size
 		if _, err := q.rd.next(); err != nil {
-			return fmt.Errorf("spool: %w", err)
+			break // Next finds that too
 		}
 		q.unread--
 	}
@@ -307,7 +326,8 @@ func (q *Queue) Prepend(recs [][]byte) error {
 	if err = q.copyFront(s, head, recs); err == nil {
 		err = s.f.Sync()
 	}
-	state := cursorState{pos: Pos{s.n, headerSize}, lost: q.state.lost}
+	state := q.state
+	state.pos = Pos{s.n, headerSize}
 	if err == nil {
 		err = q.cursor.write(state)
 	}
@@ -317,12 +337,7 @@ func (q *Queue) Prepend(recs [][]byte) error {
 	q.state = state
 	q.bytes += s.size - head.size
 	if len(q.segs) == 1 { // appending goes on behind the old number
-		w, err := createSegment(q.dir, head.n+1)
-		if err != nil {
-			return fmt.Errorf("spool: %w", err)
-		}
-		q.segs = append(q.segs, w)
-		q.bytes += w.size
+		q.sealed = true
 	}
 	q.segs[0] = s
 	q.rd = reader{seg: s, off: headerSize}
@@ -388,6 +403,34 @@ func (q *Queue) ForgetLost(n uint64) error {
 		return ErrClosed
 	}
 	q.state.lost -= min(n, q.state.lost)
+	return q.cursor.write(q.state)
+}
+
+// Broken is the number of records that could not be read again, or that their owner could not append and reported with AddBroken, and that
+// ForgetBroken did not take off; it survives a restart.
+func (q *Queue) Broken() uint32 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.state.broken
+}
+
+// AddBroken counts n records that could not be stored.
+func (q *Queue) AddBroken(n int) error {
+	return q.changeBroken(func(b uint32) uint32 { return b + uint32(n) })
+} //nolint:gosec // few
+
+// ForgetBroken subtracts n from that count: they have been reported.
+func (q *Queue) ForgetBroken(n uint32) error {
+	return q.changeBroken(func(b uint32) uint32 { return b - min(n, b) })
+}
+
+func (q *Queue) changeBroken(change func(uint32) uint32) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return ErrClosed
+	}
+	q.state.broken = change(q.state.broken)
 	return q.cursor.write(q.state)
 }
 

@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/vedette-hids/vedette/internal/nospace"
+	"github.com/vedette-hids/vedette/internal/smalldisk"
 )
 
 func open(t *testing.T, dir string, size int64) *Queue {
@@ -213,6 +216,150 @@ func damage(t *testing.T, dir string, rnd *rand.Rand) {
 	}
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAFullDiskStopsNothingButAppend(t *testing.T) {
+	smalldisk.Run(t, 1<<20, func(t *testing.T, dir string) {
+		const bound = 16 << 20
+		spool := filepath.Join(dir, "spool")
+		q := open(t, spool, bound)
+		put(t, q, 0, 5000)
+		take(t, q, 0, 1000, true)
+		filler := smalldisk.Fill(t, dir)
+		full := func() {
+			t.Helper()
+			for range 3 {
+				if err := q.Append(make([]byte, 8<<10)); !nospace.Is(err) {
+					t.Errorf("append: %v", err)
+				}
+			}
+		}
+		full()
+		take(t, q, 1000, 2000, true)
+		q.Close()
+		q = open(t, spool, bound) // an agent that starts while the disk is full
+		if n := q.Damaged(); n > 0 {
+			t.Errorf("%d bytes damaged", n)
+		}
+		full()
+		take(t, q, 2000, 3000, true)
+		take(t, q, 3000, 3500, false)
+		if err := q.Prepend([][]byte{[]byte("record 1999")}); !nospace.Is(err) { // copies what is left, for which there is no room
+			t.Errorf("prepend: %v", err)
+		}
+		if err := q.AddBroken(1); err != nil {
+			t.Error(err)
+		}
+		take(t, q, 3000, 5000, true)
+		if _, _, ok, err := q.Next(nil); ok || err != nil || q.Len() != 0 {
+			t.Errorf("more records, or %v", err)
+		}
+		full()
+		if err := os.Remove(filler); err != nil {
+			t.Fatal(err)
+		}
+		put(t, q, 5000, 6000)
+		take(t, q, 5000, 5500, true)
+		q.Close()
+		q = open(t, spool, bound)
+		if q.Lost() != 0 || q.Broken() != 1 {
+			t.Errorf("lost %d, broken %d", q.Lost(), q.Broken())
+		}
+		take(t, q, 5500, 6000, true)
+	})
+}
+
+// TestOpenWithoutRoomIsTriedAgain has no place for a first segment.
+func TestOpenWithoutRoomIsTriedAgain(t *testing.T) {
+	smalldisk.Run(t, 1<<20, func(t *testing.T, dir string) {
+		filler := smalldisk.Fill(t, dir)
+		spool := filepath.Join(dir, "spool")
+		if _, err := Open(Options{Dir: spool}); !nospace.Is(err) {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filler); err != nil {
+			t.Fatal(err)
+		}
+		q := open(t, spool, 0)
+		put(t, q, 0, 10)
+		take(t, q, 0, 10, true)
+	})
+}
+
+// TestRecordsThatCannotBeReadAgainAreCounted damages segments of an open queue.
+func TestRecordsThatCannotBeReadAgainAreCounted(t *testing.T) {
+	dir := t.TempDir()
+	q := open(t, dir, 64<<10)
+	put(t, q, 0, 1500)
+	files, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
+	if err != nil || len(files) < 4 {
+		t.Fatal(files, err)
+	}
+	for _, path := range []string{files[1], files[len(files)-1]} {
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte{0xff, 0xff}, 1000); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	drain := func(want int) {
+		t.Helper()
+		got, last := 0, -1
+		for {
+			rec, _, ok, err := q.Next(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !ok {
+				break
+			}
+			var n int
+			if _, err := fmt.Sscanf(string(rec), "record %d", &n); err != nil || n <= last {
+				t.Fatalf("%q after record %d", rec, last)
+			}
+			got, last = got+1, n
+		}
+		if got != want || q.Len() != 0 {
+			t.Errorf("%d records of %d, %d are said to be there", got, want, q.Len())
+		}
+	}
+	all := 1500
+	for range 2 {
+		got := all - int(q.Broken())
+		if q.Broken() == 0 {
+			_, _, ok, err := q.Next(nil)
+			for ok && err == nil {
+				_, _, ok, err = q.Next(nil)
+			}
+			got = all - int(q.Broken())
+			if q.Broken() == 0 || err != nil {
+				t.Fatalf("nothing is counted, %v", err)
+			}
+			if err := q.Rewind(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		drain(got)
+		put(t, q, all, all+10) // behind the damage
+		all += 10
+		if err := q.Rewind(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drain(all - int(q.Broken()))
+	broken := q.Broken()
+	q.Close()
+	q = open(t, dir, 64<<10)
+	if q.Broken() != broken || q.Damaged() == 0 {
+		t.Errorf("broken %d, want %d; %d bytes damaged", q.Broken(), broken, q.Damaged())
+	}
+	drain(all - int(broken))
+	if err := q.ForgetBroken(broken); err != nil || q.Broken() != 0 {
+		t.Errorf("%d, %v", q.Broken(), err)
 	}
 }
 
