@@ -33,13 +33,12 @@ func (p *parser) auth(sec *xmlconf.Node) {
 	}
 	a := p.cfg.Auth
 	for _, e := range sec.Children {
+		if p.endpoint(e.Name, e, &a.Port, &a.LocalIP) {
+			continue
+		}
 		switch e.Name {
 		case "disabled":
 			p.yesNo(e, &a.Disabled)
-		case "port":
-			p.port(e, &a.Port)
-		case "local_ip":
-			p.hostAddress(e, func() { a.LocalIP, _ = singleAddress(e.Text) })
 		case "use_source_ip":
 			p.yesNo(e, &a.UseSourceIP)
 		case "use_password":

@@ -16,7 +16,11 @@ func (p *parser) remote(sec *xmlconf.Node) {
 	connection, secure := false, 0
 	before := len(p.problems)
 	for _, e := range sec.Children {
-		switch strings.ToLower(e.Name) {
+		name := strings.ToLower(e.Name)
+		if p.endpoint(name, e, &r.Port, &r.LocalIP) {
+			continue
+		}
+		switch name {
 		case "connection":
 			connection = true
 			if r.Secure = e.Text == "secure"; r.Secure {
@@ -28,14 +32,10 @@ func (p *parser) remote(sec *xmlconf.Node) {
 			if secure > 1 {
 				p.fail(e, 0, "Only one <connection>secure</connection> is supported.", "")
 			}
-		case "port":
-			p.port(e, &r.Port)
 		case "protocol":
 			p.protocol(e, &r.TCP, true)
 		case "ipv6":
 			// accepted, no effect: all listeners take both families
-		case "local_ip":
-			p.hostAddress(e, func() { r.LocalIP, _ = singleAddress(e.Text) })
 		case "crypto_accept":
 			p.cryptoAccept(e, &r)
 		default:
@@ -91,6 +91,19 @@ func (p *parser) hostAddress(e *xmlconf.Node, store func()) {
 		return
 	}
 	store()
+}
+
+// endpoint reads what every section about one end of a connection has, <port> and <local_ip>; false for other elements.
+func (p *parser) endpoint(name string, e *xmlconf.Node, port *int, local *netip.Addr) bool {
+	switch name {
+	case "port":
+		p.port(e, port)
+	case "local_ip":
+		p.hostAddress(e, func() { *local, _ = singleAddress(e.Text) })
+	default:
+		return false
+	}
+	return true
 }
 
 // port stores a port; a number out of range gives the message that OSSEC gives.
@@ -189,17 +202,16 @@ func (p *parser) client(sec *xmlconf.Node) {
 	c := p.cfg.Client
 	c.NotifyTime, c.TimeReconnect, c.AES = 0, defaultReconnect, true
 	for _, e := range sec.Children {
+		if p.endpoint(e.Name, e, &p.clientPort, &c.LocalIP) {
+			continue
+		}
 		switch e.Name {
 		case "server-ip":
 			p.hostAddress(e, func() { c.Servers = append(c.Servers, Server{Host: e.Text}) })
 		case "server-hostname":
 			c.Servers = append(c.Servers, Server{Host: e.Text})
-		case "port":
-			p.port(e, &p.clientPort)
 		case "protocol":
 			p.protocol(e, &p.clientTCP, true)
-		case "local_ip":
-			p.hostAddress(e, func() { c.LocalIP, _ = singleAddress(e.Text) })
 		case "notify_time":
 			p.num(e, &c.NotifyTime)
 		case "time-reconnect":

@@ -133,14 +133,11 @@ func (c *Counters) reserveFrom(n Counter) Counter {
 
 // Accept checks the counter of an opened message and records it. A refusal is an *Error with CodeDuplicate or CodeWrongKey.
 func (c *Counters) Accept(k *Key, o Opened) error {
-	r := k.replayState()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.loaded {
-		if err := c.load(k, r); err != nil {
-			return err
-		}
+	r, err := c.lock(k)
+	if err != nil {
+		return err
 	}
+	defer r.mu.Unlock()
 	n := o.Counter.index()
 	startup := string(o.Payload) == StartupPayload
 	switch r.decide(n, o.Tag, startup && c.opt.Manager) {
@@ -180,14 +177,11 @@ const managerReach = 1 << 20
 // question that could not be answered with a recording (see forward.Forwarder). A copy of an earlier such answer is refused like any number
 // that was seen.
 func (c *Counters) Resync(k *Key, o Opened) error {
-	r := k.replayState()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.loaded {
-		if err := c.load(k, r); err != nil {
-			return err
-		}
+	r, err := c.lock(k)
+	if err != nil {
+		return err
 	}
+	defer r.mu.Unlock()
 	if r.known(o.Counter.index(), o.Tag) {
 		return refusal(k, r, o.Counter)
 	}
@@ -224,6 +218,19 @@ func (k *Key) replayState() *replay {
 	}
 	k.replay.CompareAndSwap(nil, new(replay))
 	return k.replay.Load()
+}
+
+// lock gives what is known of a sender, with its mutex held.
+func (c *Counters) lock(k *Key) (*replay, error) {
+	r := k.replayState()
+	r.mu.Lock()
+	if !r.loaded {
+		if err := c.load(k, r); err != nil {
+			r.mu.Unlock()
+			return nil, err
+		}
+	}
+	return r, nil
 }
 
 // load reads what is stored about a sender.

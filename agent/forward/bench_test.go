@@ -86,7 +86,8 @@ func (s *fakeServer) dial(_ context.Context, _, address string, _ netip.Addr) (n
 	return near, nil
 }
 
-func (s *fakeServer) serve(conn net.Conn, host string) {
+// listen opens the packets that come from an agent and calls each, until the agent hangs up.
+func listen(t *testing.T, conn net.Conn, key *keys.Key, each func(codec *keys.Codec, o keys.Opened)) {
 	defer conn.Close()
 	buf := make([]byte, 8192)
 	var codec keys.Codec
@@ -97,14 +98,20 @@ func (s *fakeServer) serve(conn net.Conn, host string) {
 		}
 		_, rest, err := keys.SplitID(buf[:n])
 		if err != nil {
-			s.t.Error(err)
+			t.Error(err)
 			return
 		}
-		o, err := codec.Open(nil, s.key, rest)
+		o, err := codec.Open(nil, key, rest)
 		if err != nil {
-			s.t.Error(err)
+			t.Error(err)
 			return
 		}
+		each(&codec, o)
+	}
+}
+
+func (s *fakeServer) serve(conn net.Conn, host string) {
+	listen(s.t, conn, s.key, func(_ *keys.Codec, o keys.Opened) {
 		h := heard{time.Now(), host, o.Counter, string(o.Payload)}
 		s.mu.Lock()
 		s.log = append(s.log, h)
@@ -118,7 +125,7 @@ func (s *fakeServer) serve(conn net.Conn, host string) {
 				}
 			})
 		}
-	}
+	})
 }
 
 func (s *fakeServer) reply(conn net.Conn, payload string) {

@@ -42,39 +42,22 @@ func (m *mirrorServer) dial(context.Context, string, string, netip.Addr) (net.Co
 }
 
 func (m *mirrorServer) serve(conn net.Conn) {
-	defer conn.Close()
-	buf := make([]byte, 8192)
-	var codec keys.Codec
-	for {
-		n, err := conn.Read(buf)
-		if err != nil {
-			return
-		}
-		_, rest, err := keys.SplitID(buf[:n])
-		if err != nil {
-			m.t.Error(err)
-			return
-		}
-		o, err := codec.Open(nil, m.key, rest)
-		if err != nil {
-			m.t.Error(err)
-			return
-		}
+	listen(m.t, conn, m.key, func(codec *keys.Codec, o keys.Opened) {
 		m.mu.Lock()
+		defer m.mu.Unlock()
 		m.heard = append(m.heard, o.Cipher.String()+" "+string(o.Payload))
-		var packet []byte
-		if !m.mute && strings.HasPrefix(string(o.Payload), agentwire.Header) {
-			m.next, _ = m.next.Next()
-			if packet, err = codec.Seal(nil, m.key, o.Cipher, false, m.next, []byte(agentwire.Header+agentwire.Ack)); err != nil {
-				m.t.Error(err)
-			}
-			m.sent = append(m.sent, packet)
+		if m.mute || !strings.HasPrefix(string(o.Payload), agentwire.Header) {
+			return
 		}
-		m.mu.Unlock()
-		if packet != nil {
-			m.wg.Go(func() { conn.Write(packet) }) //nolint:errcheck // the agent may have gone
+		m.next, _ = m.next.Next()
+		packet, err := codec.Seal(nil, m.key, o.Cipher, false, m.next, []byte(agentwire.Header+agentwire.Ack))
+		if err != nil {
+			m.t.Error(err)
+			return
 		}
-	}
+		m.sent = append(m.sent, packet)
+		m.wg.Go(func() { conn.Write(packet) }) //nolint:errcheck // the agent may have gone
+	})
 }
 
 func (m *mirrorServer) write(packet []byte) {

@@ -51,6 +51,30 @@ func take(t *testing.T, q *Queue, from, to int, commit bool) {
 	}
 }
 
+// drain takes all records, whose numbers must grow, and tells how many there were.
+func drain(t *testing.T, q *Queue, commit bool) (got int) {
+	t.Helper()
+	for last := -1; ; got++ {
+		rec, pos, ok, err := q.Next(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return got
+		}
+		n := 0
+		if _, err := fmt.Sscanf(string(rec), "record %d", &n); err != nil || n <= last {
+			t.Fatalf("%q after record %d", rec, last)
+		}
+		last = n
+		if commit {
+			if err := q.Commit(pos); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestRecordsComeOutInOrderAcrossSegmentsAndRestarts(t *testing.T) {
 	dir := t.TempDir()
 	q := open(t, dir, 1<<20)
@@ -173,24 +197,7 @@ func TestOpenSurvivesAnyTruncation(t *testing.T) {
 		}
 		damage(t, dir, rnd)
 		q := open(t, dir, 64<<10)
-		last := -1
-		for {
-			rec, pos, ok, err := q.Next(nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !ok {
-				break
-			}
-			var n int
-			if _, err := fmt.Sscanf(string(rec), "record %d", &n); err != nil || n <= last {
-				t.Fatalf("%q after record %d", rec, last)
-			}
-			last = n
-			if err := q.Commit(pos); err != nil {
-				t.Fatal(err)
-			}
-		}
+		drain(t, q, true)
 		put(t, q, 5000, 5010)
 		take(t, q, 5000, 5010, true)
 		q.Close()
@@ -306,58 +313,30 @@ func TestRecordsThatCannotBeReadAgainAreCounted(t *testing.T) {
 		}
 		f.Close()
 	}
-	drain := func(want int) {
-		t.Helper()
-		got, last := 0, -1
-		for {
-			rec, _, ok, err := q.Next(nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !ok {
-				break
-			}
-			var n int
-			if _, err := fmt.Sscanf(string(rec), "record %d", &n); err != nil || n <= last {
-				t.Fatalf("%q after record %d", rec, last)
-			}
-			got, last = got+1, n
-		}
-		if got != want || q.Len() != 0 {
-			t.Errorf("%d records of %d, %d are said to be there", got, want, q.Len())
-		}
-	}
 	all := 1500
-	for range 2 {
-		got := all - int(q.Broken())
-		if q.Broken() == 0 {
-			_, _, ok, err := q.Next(nil)
-			for ok && err == nil {
-				_, _, ok, err = q.Next(nil)
-			}
-			got = all - int(q.Broken())
-			if q.Broken() == 0 || err != nil {
-				t.Fatalf("nothing is counted, %v", err)
-			}
-			if err := q.Rewind(); err != nil {
-				t.Fatal(err)
-			}
+	for range 3 {
+		got := drain(t, q, false)
+		if broken := int(q.Broken()); broken == 0 || got+broken != all || q.Len() != 0 {
+			t.Errorf("%d records of %d, %d broken, %d are said to be there", got, all, broken, q.Len())
 		}
-		drain(got)
 		put(t, q, all, all+10) // behind the damage
 		all += 10
+		if got := drain(t, q, false); got != 10 {
+			t.Errorf("%d of 10 records behind the damage", got)
+		}
 		if err := q.Rewind(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	drain(all - int(q.Broken()))
 	broken := q.Broken()
 	q.Close()
 	q = open(t, dir, 64<<10)
 	if q.Broken() != broken || q.Damaged() == 0 {
 		t.Errorf("broken %d, want %d; %d bytes damaged", q.Broken(), broken, q.Damaged())
 	}
-	drain(all - int(broken))
+	if got := drain(t, q, false); got != all-int(broken) {
+		t.Errorf("%d records after a restart, %d before", got, all-int(broken))
+	}
 	if err := q.ForgetBroken(broken); err != nil || q.Broken() != 0 {
 		t.Errorf("%d, %v", q.Broken(), err)
 	}
