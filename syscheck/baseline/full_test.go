@@ -65,7 +65,7 @@ func TestAFullDiskForgetsNoChange(t *testing.T) {
 		if err := s.Flush(); !nospace.Is(err) {
 			t.Errorf("flush: %v", err)
 		}
-		killed := leftBehindOn(t, dir)
+		killed := leftBehind(t, dir)
 		if err := os.Remove(filler); err != nil {
 			t.Fatal(err)
 		}
@@ -90,22 +90,4 @@ func TestAFullDiskForgetsNoChange(t *testing.T) {
 		}
 		take(n, local, true)
 	})
-}
-
-// leftBehindOn copies the state to another file system.
-func leftBehindOn(t *testing.T, dir string) string {
-	t.Helper()
-	to, err := os.MkdirTemp("/dev/shm", "vedette-baseline-")
-	if err != nil {
-		t.Skip("no second file system here: ", err)
-	}
-	t.Cleanup(func() { os.RemoveAll(to) })
-	root := filepath.Join(to, "queue", "syscheck")
-	if err := os.CopyFS(root, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Join(to, "logs"), 0o750); err != nil {
-		t.Fatal(err)
-	}
-	return root
 }
