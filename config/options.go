@@ -64,13 +64,13 @@ var optionTable = []OptionSpec{
 	{"analysisd.alerts_push_wait_ms", 100, 0, 5000, "milliseconds waited on a full queue"},
 	{"analysisd.state_interval", 5, 0, 86400, "seconds between writes of var/run/ossec-analysisd.state, 0 = off"},
 	{"analysisd.geoip_jsonout", 0, 0, 1, "no effect"},
-	{"analysisd.debug", 0, 0, 2, "debug level"},
-	{"remoted.debug", 0, 0, 2, "debug level"},
-	{"syscheck.debug", 0, 0, 2, "debug level"},
-	{"logcollector.debug", 0, 0, 2, "debug level"},
-	{"agent.debug", 0, 0, 2, "debug level"},
-	{"authd.debug", 0, 0, 2, "debug level"},
-	{"windows.debug", 0, 0, 2, "debug level"},
+	{"analysisd.debug", 0, 0, 2, "debug level of the analysis, 2 = each message"},
+	{"remoted.debug", 0, 0, 2, "debug level of what receives from agents, 2 = each message"},
+	{"syscheck.debug", 0, 0, 2, "debug level of syscheck and rootcheck, 2 = each message"},
+	{"logcollector.debug", 0, 0, 2, "debug level of the log collector, 2 = each message"},
+	{"agent.debug", 0, 0, 2, "debug level of an agent's connection to its manager, 2 = each message"},
+	{"authd.debug", 0, 0, 2, "debug level of enrolment, 2 = each message"},
+	{"windows.debug", 0, 0, 2, "no effect"},
 	{"logcollector.loop_timeout", 2, 1, 120, "seconds between two looks at the files"},
 	{"logcollector.open_attempts", 8, 2, 998, "tries before a file is given up"},
 	{"logcollector.remote_commands", 0, 0, 1, "run commands that agent.conf names"},
@@ -112,6 +112,27 @@ var optionIndex = func() map[string]*OptionSpec {
 // optionDaemons are the programs that read the keys of a group.
 var optionDaemons = map[string]Daemon{"analysisd": Analysisd, "remoted": Remoted, "syscheck": Syscheckd, "rootcheck": Syscheckd,
 	"logcollector": Logcollector, "agent": Agentd, "authd": Authd, "maild": Maild, "monitord": Monitord, "dbd": Dbd}
+
+// debugPrograms are the programs, as named in ossec.log, that each option of debug levels is for.
+var debugPrograms = map[string][]string{
+	"analysisd.debug":    {"ossec-analysisd"},
+	"remoted.debug":      {"ossec-remoted"},
+	"syscheck.debug":     {"ossec-syscheckd", "rootcheck"},
+	"logcollector.debug": {"ossec-logcollector"},
+	"agent.debug":        {"ossec-agentd"},
+	"authd.debug":        {"ossec-authd"},
+}
+
+// DebugLevels gives the debug levels of the programs that have one, by their names in ossec.log. They count where the command line has no -d.
+func (o *Options) DebugLevels() map[string]int {
+	levels := map[string]int{}
+	for key, programs := range debugPrograms {
+		for _, p := range programs {
+			levels[p] = o.Int(key)
+		}
+	}
+	return levels
+}
 
 // OptionSpecs lists every internal option, by key.
 func OptionSpecs() []OptionSpec {

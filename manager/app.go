@@ -57,6 +57,7 @@ type App struct {
 	secure   *listen.Server // nil: no secure <remote>
 	syslog   *listen.Syslog // nil: no syslog <remote>
 	queue    *listen.LocalQueue
+	enrol    *enrolment // nil: agents cannot enrol
 	sinks    []*output.Runner
 	days     *monitor.Monitor
 	protect  *protect.Host
@@ -93,7 +94,9 @@ func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{o: o, log: o.Log.Prog("ossec-analysisd"), remote: o.Log.Prog("ossec-remoted")}
 	l, problems := load(o.Root, o.Config)
 	for _, p := range problems.Warnings() {
-		a.log.Text("%s", p.Error())
+		if p.Pos.File != keyFile(o.Root) { // the fleet logs those
+			a.log.Text("%s", p.Error())
+		}
 	}
 	if err := problems.Err(); err != nil {
 		return nil, err
@@ -233,7 +236,7 @@ func (a *App) listeners(ctx context.Context) error {
 		return err
 	}
 	a.secure, err = listen.New(ctx, listen.Options{
-		Remotes: a.cfg.Remotes, Keys: a.keys, Counters: a.counters, Deliver: a.deliver, Settled: a.pipe.Settled, Control: a.fleet, Refresh: a.fleet.Refresh, Log: a.remote,
+		Remotes: a.cfg.Remotes, Keys: a.keys, Counters: tellingCounters{a.counters, a.remote}, Deliver: a.deliver, Settled: a.pipe.Settled, Control: a.fleet, Refresh: a.fleet.Refresh, Log: a.remote,
 	})
 	switch {
 	case errors.Is(err, listen.ErrNoRemote):
@@ -242,6 +245,12 @@ func (a *App) listeners(ctx context.Context) error {
 	default:
 		a.fleet.Attach(a.secure)
 		a.onStop("secure listener", func() error { a.secure.Close(); return nil })
+	}
+	if a.enrol, err = a.openEnrolment(ctx); err != nil {
+		return err
+	}
+	if a.enrol != nil {
+		a.onStop("enrolment", a.enrol.Close)
 	}
 	a.syslog, err = listen.NewSyslog(ctx, listen.SyslogOptions{Remotes: a.cfg.Remotes, Deliver: a.deliver, Log: a.remote})
 	if err != nil && !errors.Is(err, listen.ErrNoSyslog) {
@@ -309,7 +318,9 @@ func (a *App) receivers() []supervise.Part {
 		{Name: "monitor", Run: a.monitor},
 		{Name: "daily files", Run: a.days.Run},
 		{Name: "state file", Run: a.stateFile().Run},
-		{Name: "enrolment", Run: a.enrolment},
+	}
+	if a.enrol != nil {
+		parts = append(parts, supervise.Part{Name: "enrolment", Run: a.enrol.Run})
 	}
 	if a.secure != nil {
 		parts = append(parts, supervise.Part{Name: "secure listener", Run: a.secure.Run})
@@ -370,20 +381,31 @@ func load(root, path string) (loaded, config.Problems) {
 	if l.cfg == nil {
 		return l, all
 	}
+	all = append(all, checkAuth(root, l.cfg.Auth)...)
 	src, ps := rules.ReadSources(root, l.cfg.Rules)
 	all = append(all, ps...)
 	l.ruleset, ps = rules.Load(src, ruleOptions(l.cfg, l.internal))
 	all = append(all, ps...)
 	var err error
-	l.keys, err = keys.Open(filepath.Join(root, "etc", "client.keys"))
+	l.keys, err = keys.Open(keyFile(root))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		all = append(all, config.Problem{Pos: config.Position{File: filepath.Join(root, "etc", "client.keys")}, Text: "ERROR: " + err.Error()})
+		all = append(all, config.Problem{Pos: config.Position{File: keyFile(root)}, Text: "ERROR: " + err.Error()})
 	}
 	for _, p := range l.keys.Problems() {
+		// A damaged line costs its agent, not all others.
 		all = append(all, config.Problem{Pos: config.Position{File: l.keys.Path(), Line: p.Line}, Code: p.Code, Text: p.Text,
-			Hint: "Expected: <id> <name> <ip> <key>.", Warning: p.Warning})
+			Hint: keyHint(p.Warning), Warning: true})
 	}
 	return l, all
+}
+
+func keyFile(root string) string { return filepath.Join(root, "etc", "client.keys") }
+
+func keyHint(usable bool) string {
+	if usable {
+		return ""
+	}
+	return "The line is left out. Expected: <id> <name> <ip> <key>."
 }
 
 // ruleOptions are the settings of the rule engine; alerts that nothing logs or answers get no number.

@@ -165,6 +165,7 @@ func (f *Forwarder) checkCipher(packet []byte) error {
 
 func (f *Forwarder) refused(c *connection, err error) {
 	f.stats.refused.Add(1)
+	f.log.Every("refused detail", f.logEvery()).Debug("Packet of '%s' refused: %v", c.server, err)
 	var e *keys.Error
 	if errors.As(err, &e) {
 		f.log.Every(strconv.Itoa(e.Code), f.logEvery()).Code(e.Code, e.Level(), "%s", e.Text(c.server))

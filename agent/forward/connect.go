@@ -55,6 +55,7 @@ func (f *Forwarder) connect(ctx context.Context) bool {
 		} else {
 			pause += step
 		}
+		f.log.Debug("Next startup message to '%s' in %d seconds; events wait in the spool.", servers[f.server].Host, wait)
 		if f.await(ctx, time.Duration(wait)*f.o.Timing.Second) {
 			f.connected()
 			return true
@@ -98,7 +99,9 @@ func (f *Forwarder) sendStartup() {
 	}
 	if _, _, err := f.transmitWith(with, []byte(agentwire.Header+agentwire.Startup)); err != nil {
 		f.log.Debug("Startup message: %v", err)
+		return
 	}
+	f.log.Debug("Startup message sent to '%s', %s.", f.o.Client.Servers[f.server].Host, with)
 }
 
 // staleAck deals with an acknowledgement that has an old number. A manager of OSSEC that lost its counter sends such, and so does another one of
@@ -133,11 +136,14 @@ func (f *Forwarder) await(ctx context.Context, d time.Duration) bool {
 			if m.stale {
 				f.staleAck()
 			} else if m.err != nil {
+				f.log.Debug("Connection to '%s': %v", f.o.Client.Servers[f.server].Host, m.err)
 				if f.refusals++; f.turnedAway() {
 					return false
 				}
 			} else if string(m.payload) == agentwire.Header+agentwire.Ack {
 				return true
+			} else {
+				f.log.Debug("A message of '%s' before its acknowledgement is ignored.", f.o.Client.Servers[f.server].Host)
 			}
 		case p := <-in:
 			f.store(p)
@@ -235,6 +241,7 @@ func (f *Forwarder) resendAnew(e *windowEntry) {
 	if err != nil {
 		f.log.Debug("Sending again: %v", err)
 	}
+	f.log.Debug("An event without receipt is sent again as message %v.", n)
 	f.stats.resent.Add(1)
 	e.index, e.packet, e.sent = agentwire.Index(n.Global, n.Local), slices.Clone(packet), time.Now()
 }

@@ -24,17 +24,20 @@ func (f *Forwarder) payload(payload []byte) {
 	f.lastValid = time.Now()
 	switch s := string(text); {
 	case s == agentwire.Ack:
+		f.log.Debug("Agent notification acknowledged.")
 		f.acked = true
 		f.answered()
 	case strings.HasPrefix(s, agentwire.Exec):
 		f.exec(s[len(agentwire.Exec):])
 	case s == agentwire.Rescan:
+		f.log.Debug("The manager asks for a scan.")
 		f.command(event.Command{Rescan: true})
 	case strings.HasPrefix(s, agentwire.FileBegin):
 		f.files.begin(text)
 	case s == agentwire.FileEnd:
 		f.files.end()
 	case s == agentwire.Bye:
+		f.log.Debug("The manager says that it stops.")
 		f.gap = true
 		f.doubt(time.Now())
 	default:
@@ -61,6 +64,7 @@ func (f *Forwarder) exec(text string) {
 		f.log.Every("1310", f.logEvery()).Code(1310, "WARN", "Invalid active response (execd) message '%s'.", text)
 		return
 	}
+	f.log.Debug("Command of the manager: %s", text)
 	f.command(c)
 }
 

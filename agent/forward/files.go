@@ -46,6 +46,7 @@ func (r *fileReceiver) begin(text []byte) {
 		r.log.Every("receive", time.Minute).Error("Unable to receive file '%s': %v", name, err)
 		return
 	}
+	r.log.Debug("Receiving file '%s'.", name)
 	r.sum, r.name, r.tmp, r.hash, r.size = sum, name, tmp, md5.New(), 0
 }
 
@@ -103,6 +104,7 @@ func (r *fileReceiver) end() {
 		r.log.Error("Unable to store file '%s': %v", name, err)
 		return
 	}
+	r.log.Debug("File '%s' received: %d bytes.", name, r.size)
 	if name == agentwire.MergedName {
 		r.unpack(path)
 	}

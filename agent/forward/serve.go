@@ -122,6 +122,9 @@ func (f *Forwarder) sendEvent(payload string, pos *spool.Pos) bool {
 		}
 	}
 	f.stats.sent.Add(1)
+	if f.log.Debugging(2) {
+		f.log.Debug2("Event sent as message %v, %d bytes, spooled: %t.", n, len(payload), pos != nil)
+	}
 	if f.peer == ossecPeer {
 		f.commit(pos)
 	}
@@ -150,6 +153,7 @@ func (f *Forwarder) commit(pos *spool.Pos) {
 // chores does what is due; false = the server is lost.
 func (f *Forwarder) chores(now time.Time) bool {
 	if now.Sub(f.lastValid) >= f.seconds(f.o.Client.TimeReconnect+1) { // more than that, in whole seconds
+		f.log.Debug("Nothing valid came from the server for %d seconds.", f.o.Client.TimeReconnect)
 		return false
 	}
 	if f.peer == unknownPeer && f.acked && now.Sub(f.beat) >= f.o.Timing.Decide {
@@ -163,8 +167,10 @@ func (f *Forwarder) chores(now time.Time) bool {
 	if !f.ackDue.IsZero() && !now.Before(f.ackDue) {
 		f.suspect = true
 		if f.probes++; f.probes > maxProbes {
+			f.log.Debug("%d agent notifications were not acknowledged: the server is lost.", maxProbes)
 			return false
 		}
+		f.log.Debug("No acknowledgement in time: asking again (%d of %d); events wait in the spool.", f.probes, maxProbes)
 		f.keepalive(now)
 	}
 	if now.Sub(f.beat) >= f.seconds(f.o.Client.NotifyTime) {
@@ -188,6 +194,7 @@ func (f *Forwarder) chores(now time.Time) bool {
 // settleForOSSEC gives up on receipts: the manager sends none. Events of an earlier connection go out once more, with new numbers, as an
 // OSSEC manager takes no number below the newest.
 func (f *Forwarder) settleForOSSEC() {
+	f.log.Debug("The manager sends no receipts: what is sent counts as arrived.")
 	f.peer = ossecPeer
 	f.settling = false
 	for i := range f.window.entries {
@@ -252,6 +259,7 @@ func (f *Forwarder) doubt(now time.Time) {
 	if f.suspect || f.o.Timing.AckTimeout < 0 {
 		return
 	}
+	f.log.Debug("In doubt whether the server is there: asking; events wait in the spool.")
 	f.suspect = true
 	f.probes = 1
 	f.ackDue = time.Time{}
@@ -401,6 +409,9 @@ func (f *Forwarder) inbound(m inbound) bool {
 
 // receipt takes confirmed events out of the window.
 func (f *Forwarder) receipt(r *agentwire.Receipts) {
+	if f.peer != vedettePeer {
+		f.log.Debug("The manager sends receipts: what it does not confirm is sent again.")
+	}
 	f.peer = vedettePeer
 	f.lastReceipt = time.Now()
 	if top, ok := r.Top(); ok {

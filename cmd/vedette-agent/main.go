@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"github.com/vedette-hids/vedette/agent/forward"
@@ -64,6 +65,9 @@ func start(_ context.Context, run program.Running) (program.Service, error) {
 			run.Log.Line(p.LogText("ossec-agentd")) // users' rules know these lines
 		}
 		return nil, err
+	}
+	for _, p := range problems { // of damaged lines beside the one in use
+		run.Log.Line(fmt.Sprintf("%s (line %d of %s)", p.LogText("ossec-agentd"), p.Pos.Line, p.Pos.File))
 	}
 	counters, err := keys.OpenCounters(filepath.Join(f.Root, "queue", "rids"), keys.CountersOptions{NoVerify: !internal.Bool("remoted.verify_msg_id")})
 	if err != nil {

@@ -98,7 +98,7 @@ func enrolServer(c call) int {
 	}
 	in, _ := config.LoadOptions(root) // its problems are those of the manager
 	return authd.Run(c.ctx, authd.Env{Root: c.root, Log: log, Args: c.args, Prog: c.arg0, Stderr: c.stderr, Workers: in.Int("authd.worker_pool"),
-		MaxConnections: in.Int("authd.max_connections"),
+		MaxConnections: in.Int("authd.max_connections"), Debug: in.Int("authd.debug"),
 		Ready: func(net.Addr) {
 			if err := daemon.Ready(); err != nil {
 				fmt.Fprintf(c.stderr, "ossec-authd: %v\n", err)

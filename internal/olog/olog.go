@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,10 +23,12 @@ type Logger struct {
 	mu    sync.Mutex
 	path  string
 	also  io.Writer
-	debug int
 	now   func() time.Time
 	last  map[string]limit
 	tap   func(line string)
+	asked int                      // debug level of every program, from the command line; 0 = as levels say
+	level map[string]int           // by program
+	progs map[string]*atomic.Int32 // the level in force, shared by all Logs of a program
 }
 
 type limit struct {
@@ -35,14 +38,40 @@ type limit struct {
 
 // New makes a logger that appends to the file at path ("" = none) and to also (nil = none).
 func New(path string, also io.Writer) *Logger {
-	return &Logger{path: path, also: also, now: time.Now, last: map[string]limit{}}
+	return &Logger{path: path, also: also, now: time.Now, last: map[string]limit{}, progs: map[string]*atomic.Int32{}}
 }
 
-// SetDebug sets the debug level; lines of Debug are written from level 1 on.
+// SetDebug sets the debug level of every program, as -d does; above 0 it counts instead of SetLevels.
 func (l *Logger) SetDebug(level int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.debug = level
+	l.asked = level
+	l.applyLevels()
+}
+
+// SetLevels sets the debug level of single programs, as internal options do; it can be called again at any time.
+func (l *Logger) SetLevels(byProgram map[string]int) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.level = byProgram
+	l.applyLevels()
+}
+
+// applyLevels brings changed levels into force. l.mu is held.
+func (l *Logger) applyLevels() {
+	for name, in := range l.progs {
+		in.Store(l.levelOf(name))
+	}
+}
+
+func (l *Logger) levelOf(prog string) int32 {
+	if l.asked > 0 {
+		return int32(l.asked)
+	}
+	return int32(l.level[prog])
 }
 
 // SetClock replaces the clock, for tests.
@@ -64,7 +93,15 @@ func (l *Logger) Prog(name string) *Log {
 	if l == nil {
 		return nil
 	}
-	return &Log{l: l, prog: name}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in := l.progs[name]
+	if in == nil {
+		in = new(atomic.Int32)
+		in.Store(l.levelOf(name))
+		l.progs[name] = in
+	}
+	return &Log{l: l, prog: name, level: in}
 }
 
 // Line writes a text that has its program name already.
@@ -121,6 +158,7 @@ func appendLine(path, line string) error {
 type Log struct {
 	l     *Logger
 	prog  string
+	level *atomic.Int32
 	limit time.Duration
 	key   string
 }
@@ -130,7 +168,7 @@ func (g *Log) Every(key string, d time.Duration) *Log {
 	if g == nil {
 		return nil
 	}
-	return &Log{l: g.l, prog: g.prog, limit: d, key: key}
+	return &Log{l: g.l, prog: g.prog, level: g.level, limit: d, key: key}
 }
 
 // Info writes "prog: INFO: text".
@@ -142,25 +180,28 @@ func (g *Log) Warn(format string, args ...any) { g.line(0, "WARN", format, args)
 // Error writes "prog: ERROR: text".
 func (g *Log) Error(format string, args ...any) { g.line(0, "ERROR", format, args) }
 
-// Debug writes "prog: DEBUG: text" when the debug level is at least 1.
+// Debug writes "prog: DEBUG: text" when the debug level is at least 1: steps that an operator follows.
 func (g *Log) Debug(format string, args ...any) {
-	if g == nil || !g.l.debugging() {
-		return
+	if g.Debugging(1) {
+		g.line(0, "DEBUG", format, args)
 	}
-	g.line(0, "DEBUG", format, args)
 }
+
+// Debug2 writes "prog: DEBUG: text" when the debug level is at least 2: what happens with each message.
+func (g *Log) Debug2(format string, args ...any) {
+	if g.Debugging(2) {
+		g.line(0, "DEBUG", format, args)
+	}
+}
+
+// Debugging reports whether lines of a debug level are written. Ask it where making the arguments of such a line costs something.
+func (g *Log) Debugging(level int) bool { return g != nil && g.level.Load() >= int32(level) }
 
 // Code writes "prog(code): LEVEL: text".
 func (g *Log) Code(code int, level, format string, args ...any) { g.line(code, level, format, args) }
 
 // Text writes "prog: text" without a level, for the few messages that have none.
 func (g *Log) Text(format string, args ...any) { g.line(0, "", format, args) }
-
-func (l *Logger) debugging() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.debug > 0
-}
 
 func (g *Log) line(code int, level, format string, args []any) {
 	if g == nil {

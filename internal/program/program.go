@@ -157,6 +157,7 @@ func (p Program) run(f Flags, stderr io.Writer) error {
 	}
 	log := olog.New(filepath.Join(f.Root, "logs", "ossec.log"), also)
 	log.SetDebug(f.Debug)
+	debugLevels(f.Root, log)
 	own := log.Prog(p.LogName)
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
@@ -199,6 +200,7 @@ func (p Program) run(f Flags, stderr io.Writer) error {
 			case <-ctx.Done():
 				return
 			case <-hup:
+				debugLevels(f.Root, log)
 				if err := service.Reload(ctx); err != nil {
 					own.Error("%v", err)
 				}
@@ -210,6 +212,13 @@ func (p Program) run(f Flags, stderr io.Writer) error {
 	<-reloads
 	own.Code(1225, "INFO", "SIGNAL [(15)-(Terminated)] Received. Exit Cleaning...")
 	return err
+}
+
+// debugLevels takes the debug levels of the internal options into force; -d on the command line wins over them.
+func debugLevels(root string, log *olog.Logger) {
+	if in, problems := config.LoadOptions(root); problems.Err() == nil {
+		log.SetLevels(in.DebugLevels())
+	}
 }
 
 func (p Program) removePIDs(root string, log *olog.Log) {

@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,6 +86,7 @@ const (
 	lineRequest
 	lineName
 	lineRefusal
+	lineCertificate
 	lineKinds
 )
 
@@ -192,17 +195,22 @@ func (r *serving) serve(ctx context.Context, raw net.Conn, src netip.Addr) {
 	defer raw.Close()
 	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // the connection is closed next
 	defer stop()
+	r.Log.Debug2("Connection from %s taken, TLS begins.", src)
 	conn := tls.Server(raw, r.TLS)
 	if err := conn.HandshakeContext(ctx); err != nil {
-		r.failed(ctx, "SSL Error (-1)", src, err)
+		r.notAgreed(ctx, raw, src, err)
 		return
 	}
 	r.line(lineConnection).Info("New connection from %s", src)
+	if r.Log.Debugging(1) {
+		r.Log.Debug("Connection from %s: %s", src, described(conn.ConnectionState()))
+	}
 	request, err := read(conn)
 	if err != nil && len(request) == 0 {
 		r.failed(ctx, "SSL read (unable to receive message)", src, err)
 		return
 	}
+	r.Log.Debug("Connection from %s: request of %d bytes.", src, len(request))
 	name, err := ParseRequest(request, r.Password)
 	switch {
 	case errors.Is(err, ErrPassword):
@@ -210,11 +218,44 @@ func (r *serving) serve(ctx context.Context, raw net.Conn, src netip.Addr) {
 		sleep(ctx, r.delay())
 	case err != nil:
 		r.line(lineRequest).Error("Invalid request for new agent from: %s", src)
+		r.Log.Debug("Connection from %s: %v", src, err)
 		sleep(ctx, r.delay())
 	default:
 		r.line(lineName).Info("Received request for a new agent (%s) from: %s", name, src)
 		r.enrol(ctx, conn, name, src)
 	}
+}
+
+// notAgreed logs a TLS handshake that failed. Where certificates are asked for, the usual reason is the agent's, and the operator has to know whose.
+func (r *serving) notAgreed(ctx context.Context, raw net.Conn, src netip.Addr, err error) {
+	var bad *tls.CertificateVerificationError
+	if r.TLS.ClientAuth < tls.RequireAnyClientCert || !errors.As(err, &bad) && !strings.Contains(err.Error(), "client didn't provide a certificate") {
+		r.failed(ctx, "SSL Error (-1)", src, err)
+		return
+	}
+	r.line(lineCertificate).Error("SSL Error (-1): agent at %s has no certificate of the authority in ssl_agent_ca (-v): %v", src, err)
+	r.hearOut(raw)
+}
+
+// hearOut reads what a refused agent has sent already (in TLS 1.3 its request comes with the certificate), so that closing the connection does not take the
+// reason away from it.
+func (r *serving) hearOut(raw net.Conn) {
+	if half, ok := raw.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		return
+	}
+	if raw.SetReadDeadline(time.Now().Add(time.Second)) == nil {
+		_, _ = io.CopyN(io.Discard, raw, 2*MaxRequest) // whatever comes: the connection is closed next
+	}
+}
+
+// described names what a handshake agreed on.
+func described(s tls.ConnectionState) string {
+	text := tls.VersionName(s.Version) + ", " + tls.CipherSuiteName(s.CipherSuite)
+	if len(s.PeerCertificates) > 0 {
+		c := s.PeerCertificates[0]
+		text += fmt.Sprintf(", certificate of '%s' by '%s', good until %s", c.Subject, c.Issuer, c.NotAfter.UTC().Format(time.DateOnly))
+	}
+	return text + "."
 }
 
 func (r *serving) failed(ctx context.Context, text string, src netip.Addr, err error) {
@@ -247,6 +288,10 @@ func (r *serving) enrol(ctx context.Context, conn *tls.Conn, name string, src ne
 		return
 	}
 	r.Log.Info("Agent key generated for %s (requested by %s)", e.Name, src)
+	if e.Name != name {
+		r.Log.Debug("The name %s is taken: the agent at %s is called %s.", name, src, e.Name)
+	}
+	r.Log.Debug("Agent %s has id %s and address %s in client.keys.", e.Name, e.ID, e.IP)
 	if r.OnAgent != nil {
 		r.OnAgent(e)
 	}

@@ -94,6 +94,7 @@ func (f *Fleet) checkAlive(ctx context.Context) {
 	f.mu.Unlock()
 	slices.SortFunc(gone, func(a, b *keys.Key) int { return cmp.Compare(a.Line, b.Line) })
 	for _, k := range gone {
+		f.log.Debug("Agent '%s' (%s) fell silent: it counts as disconnected.", k.Name, k.ID)
 		if f.o.Deliver == nil {
 			return
 		}

@@ -79,6 +79,7 @@ func (f *Fleet) send(k *keys.Key, text string) error {
 		return err
 	}
 	f.stats.sent.Add(1)
+	f.log.Debug("Command to agent '%s' (%s): %s", k.Name, k.ID, text)
 	return nil
 }
 

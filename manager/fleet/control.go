@@ -35,12 +35,14 @@ func (f *Fleet) Control(key *keys.Key, with keys.Cipher, text []byte, at time.Ti
 			s.push = nil
 		}
 		f.mu.Unlock()
+		f.log.Debug("Agent '%s' (%s) starts: startup message, %s.", key.Name, key.ID, with)
 		return
 	}
 	k, ok := agentwire.ParseKeepalive(text)
 	f.mu.Lock()
 	s := f.session(key)
 	s.control, s.cipher = now, with
+	here := s.active
 	if ok {
 		s.beat(now)
 		s.vedette = k.Vedette
@@ -53,6 +55,12 @@ func (f *Fleet) Control(key *keys.Key, with keys.Cipher, text []byte, at time.Ti
 		return
 	}
 	f.stats.keepalives.Add(1)
+	if !here {
+		f.log.Debug("Agent '%s' (%s) is connected, %s: %s", key.Name, key.ID, with, k.System)
+	}
+	if f.log.Debugging(2) {
+		f.log.Debug2("Keepalive of agent '%s' (%s), %s, %d bytes.", key.Name, key.ID, with, len(text))
+	}
 	f.wakeJobs()
 	if late {
 		f.log.Every("jobs", time.Minute).Warn("Keepalives come faster than agent-info files can be written; the files are late.")

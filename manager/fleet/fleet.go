@@ -246,6 +246,7 @@ func (f *Fleet) reload() bool {
 	f.log.Code(1409, "INFO", "Authentication file changed. Updating.")
 	f.log.Code(1410, "INFO", "Reading authentication keys file.")
 	f.LogKeyProblems()
+	f.log.Debug("%d key(s) are new or changed, %d are gone or changed, %d are in use.", len(ch.Added), len(ch.Removed), f.o.Keys.Len())
 	f.forget(ch)
 	return true
 }

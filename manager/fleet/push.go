@@ -43,6 +43,7 @@ func (f *Fleet) checkFiles(key *keys.Key, j *job) {
 		send = missing(files, k.Files)
 	}
 	if len(send) > 0 {
+		f.log.Debug("Agent '%s' (%s) does not have the present '%s': %d file(s) to send.", key.Name, key.ID, send[0].name, len(send))
 		f.queuePush(key, send, k.Vedette)
 	}
 }
@@ -138,8 +139,10 @@ func (f *Fleet) runPush(ctx context.Context, p *push) {
 		}
 		f.stats.pushes.Add(1)
 		if !f.pushFile(ctx, p, file) {
+			f.log.Debug("Sending file '%s' to agent '%s' (%s) ended early.", file.name, p.key.Name, p.key.ID)
 			return
 		}
+		f.log.Debug("File '%s', %d bytes, was sent to agent '%s' (%s).", file.name, len(file.data), p.key.Name, p.key.ID)
 		f.stats.pushed.Add(1)
 	}
 }

@@ -43,6 +43,7 @@ type Env struct {
 
 type command struct {
 	Env
+	logger                *olog.Logger
 	log                   *olog.Log
 	manager, name         string
 	port                  int
@@ -64,7 +65,8 @@ func Run(ctx context.Context, env Env) int {
 	if env.Prog == "" {
 		env.Prog = "agent-auth"
 	}
-	c := &command{Env: env, port: defaultPort, log: olog.New("", env.Stderr).Prog("ossec-authd")}
+	c := &command{Env: env, port: defaultPort, logger: olog.New("", env.Stderr)}
+	c.log = c.logger.Prog("ossec-authd")
 	if done, code := c.parse(); done {
 		return code
 	}
@@ -78,6 +80,7 @@ func Run(ctx context.Context, env Env) int {
 }
 
 func (c *command) parse() (done bool, code int) {
+	debug := 0
 	opts, _, err := getopt.Parse(c.Args, "Vhdtg:D:m:p:A:c:v:x:k:P:")
 	for _, o := range opts {
 		switch o.Flag {
@@ -89,6 +92,8 @@ func (c *command) parse() (done bool, code int) {
 			return true, 0
 		case 't':
 			c.test = true
+		case 'd':
+			debug++
 		case 'D':
 			c.Root = o.Value
 		case 'm':
@@ -117,6 +122,7 @@ func (c *command) parse() (done bool, code int) {
 		c.help()
 		return true, 1
 	}
+	c.logger.SetDebug(debug)
 	return c.test, 0
 }
 
@@ -132,7 +138,8 @@ agent-auth (compatible with OSSEC HIDS v4.2.0): asks a manager for this agent's 
   -x <file>     this agent's certificate
   -k <file>     key of that certificate
   -D <dir>      install root
-  -g <group>    ignored, for old command lines; so are -c <ciphers> and -d
+  -d            show each step
+  -g <group>    ignored, for old command lines; so is -c <ciphers>
   -t            check the arguments only
   -h, -V        this help, version
 `)
@@ -235,6 +242,12 @@ func (c *command) connect(ctx context.Context, cfg *tls.Config) (*tls.Conn, erro
 		return nil, fmt.Errorf("SSL error (%w)", err)
 	}
 	fmt.Fprintf(c.Stdout, "INFO: Connected to %s\n", shown)
+	state := conn.ConnectionState()
+	c.log.Debug("%s, %s, at address %s.", tls.VersionName(state.Version), tls.CipherSuiteName(state.CipherSuite), raw.RemoteAddr())
+	for _, cert := range state.PeerCertificates {
+		c.log.Debug("The manager shows a certificate of '%s' by '%s', good until %s.", cert.Subject, cert.Issuer, cert.NotAfter.UTC().Format(time.DateOnly))
+	}
+	c.log.Debug("This agent shows %d certificate(s), if the manager asks for one.", len(cfg.Certificates))
 	if c.pool == nil {
 		return conn, nil
 	}
@@ -252,6 +265,7 @@ func (c *command) ask(conn *tls.Conn) error {
 	if strings.ContainsAny(c.name+c.password, "\n\x00") {
 		return errors.New("name or password with a line break")
 	}
+	c.log.Debug("Asking for the key of '%s', password: %t.", c.name, c.password != "")
 	if _, err := io.WriteString(conn, enroll.FormatRequest(c.name, c.password)); err != nil {
 		return fmt.Errorf("SSL write error (unable to send message): %w", err)
 	}
@@ -270,12 +284,27 @@ func (c *command) ask(conn *tls.Conn) error {
 		}
 		return c.accept(e, err)
 	}
+	c.turnedAway(sc.Err())
 	if sc.Err() != nil || c.raw.ended {
 		fmt.Fprintln(c.Stdout, "ERROR: SSL read (unable to receive message)")
 	} else {
 		fmt.Fprintln(c.Stdout, "ERROR: Connection closed by server before key creation.")
 	}
 	return errSaid
+}
+
+// turnedAway says when the manager ended the connection for this agent's certificate, which in TLS 1.3 shows only after the request was sent.
+func (c *command) turnedAway(err error) {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		c.log.Debug("Reading the reply: %v", err)
+		return
+	}
+	if c.cert == "" {
+		c.log.Error("The manager wants a certificate (-x, -k): %v", op.Err)
+	} else {
+		c.log.Error("The manager does not take the certificate %s: %v", c.cert, op.Err)
+	}
 }
 
 // watched notes whether the connection ended under TLS, without its farewell, which crypto/tls does not tell from a farewell.
@@ -315,6 +344,7 @@ func (c *command) accept(e keys.Entry, err error) error {
 	if err := keys.Edit(path, 0o640, func(f *keys.File) error { f.SetOnly(e); return nil }); err != nil {
 		return err
 	}
+	c.log.Debug("Key of agent %s, id %s, address %s, written to %s.", e.Name, e.ID, e.IP, path)
 	fmt.Fprintln(c.Stdout, "INFO: Valid key created. Finished.")
 	return nil
 }

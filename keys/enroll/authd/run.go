@@ -37,6 +37,8 @@ type Env struct {
 	// Server limits of internal_options.conf: authd.worker_pool and authd.max_connections; 0 = default.
 	Workers, MaxConnections int
 
+	Debug int // debug level without -d: authd.debug
+
 	// Drop gives up root for a user and group, after the port is bound and the certificate read. nil = do not.
 	Drop func(user, group string) error
 	// Ready, if not nil, gets the address that is listened on.
@@ -70,6 +72,7 @@ func Run(ctx context.Context, env Env) int {
 		logger = olog.New(filepath.Join(c.Root, "logs", "ossec.log"), also)
 	}
 	logger.SetDebug(c.debug)
+	logger.SetLevels(map[string]int{"ossec-authd": c.Debug})
 	c.log = logger.Prog("ossec-authd")
 	if err := c.serve(ctx); err != nil {
 		if !errors.Is(err, errSaid) {
@@ -148,7 +151,8 @@ ossec-authd (compatible with OSSEC HIDS v4.2.0): gives agents their keys over TL
   -D <dir>     install root
   -u <user>    user to become (default ossec)      -g <group>  group
   -f           stay in the foreground, log to the terminal too
-  -d           more log                            -c <list>   ignored: ciphers are chosen by TLS 1.2 and 1.3
+  -d           debug lines; -d -d: more of them (authd.debug in internal_options.conf)
+                                       -c <list>   ignored: ciphers are chosen by TLS 1.2 and 1.3
   -t           check the arguments only            -h, -V      this help, version
 `)
 }
