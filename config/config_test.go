@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -560,5 +561,16 @@ func TestAuth(t *testing.T) {
 	_, problems := Parse("", "ossec.conf", []byte("<ossec_config><auth><port>0</port><force_time>soon</force_time><password>x</password></auth></ossec_config>"))
 	if n := len(problems.Errors()); n != 3 {
 		t.Errorf("%d problems: %v", n, problems)
+	}
+}
+
+func TestDebugLevelsGoByTheNamesInTheLog(t *testing.T) {
+	o, ps := ParseOptions("x", []byte("remoted.debug=1\nsyscheck.debug=2\nauthd.debug=1\nagent.debug=2\n"))
+	if ps.Err() != nil {
+		t.Fatal(ps)
+	}
+	want := map[string]int{"ossec-remoted": 1, "ossec-syscheckd": 2, "rootcheck": 2, "ossec-authd": 1, "ossec-agentd": 2, "ossec-logcollector": 0}
+	if got := o.DebugLevels(); !maps.Equal(got, want) {
+		t.Errorf("%v", got)
 	}
 }

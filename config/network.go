@@ -255,6 +255,12 @@ func (p *parser) clientTimes(sec *xmlconf.Node, c *Client) {
 	}
 }
 
+// Times is the line about the times in use that ossec-agentd logs at each start, and when it tests its configuration.
+func (c *Client) Times() Problem {
+	return Problem{Warning: true, Daemons: Agentd,
+		Text: "INFO: Using notify time: " + itoa(c.NotifyTime) + " and max time to reconnect: " + itoa(c.TimeReconnect)}
+}
+
 // finishClient gives every server the port and protocol, which hold for all of them.
 func (p *parser) finishClient() {
 	c := p.cfg.Client

@@ -64,10 +64,10 @@ var optionTable = []OptionSpec{
 	{"analysisd.alerts_push_wait_ms", 100, 0, 5000, "milliseconds waited on a full queue"},
 	{"analysisd.state_interval", 5, 0, 86400, "seconds between writes of var/run/ossec-analysisd.state, 0 = off"},
 	{"analysisd.geoip_jsonout", 0, 0, 1, "no effect"},
-	{"analysisd.debug", 0, 0, 2, "debug level of the analysis, 2 = each message"},
+	{"analysisd.debug", 0, 0, 2, "no effect"},
 	{"remoted.debug", 0, 0, 2, "debug level of what receives from agents, 2 = each message"},
-	{"syscheck.debug", 0, 0, 2, "debug level of syscheck and rootcheck, 2 = each message"},
-	{"logcollector.debug", 0, 0, 2, "debug level of the log collector, 2 = each message"},
+	{"syscheck.debug", 0, 0, 2, "debug level of syscheck and rootcheck"},
+	{"logcollector.debug", 0, 0, 2, "debug level of the log collector"},
 	{"agent.debug", 0, 0, 2, "debug level of an agent's connection to its manager, 2 = each message"},
 	{"authd.debug", 0, 0, 2, "debug level of enrolment, 2 = each message"},
 	{"windows.debug", 0, 0, 2, "no effect"},
@@ -115,7 +115,6 @@ var optionDaemons = map[string]Daemon{"analysisd": Analysisd, "remoted": Remoted
 
 // debugPrograms are the programs, as named in ossec.log, that each option of debug levels is for.
 var debugPrograms = map[string][]string{
-	"analysisd.debug":    {"ossec-analysisd"},
 	"remoted.debug":      {"ossec-remoted"},
 	"syscheck.debug":     {"ossec-syscheckd", "rootcheck"},
 	"logcollector.debug": {"ossec-logcollector"},

@@ -114,7 +114,7 @@ func ErrorAt(file string) string {
 }
 
 // LogTexts gives the lines that the named OSSEC program would log for its own part of the problems, without time; when one of them prevents
-// the start, the closing line of that program follows (1202, for ossec-agentd 1215, for ossec-agentlessd 7101, for ossec-execd none after 1226). file is the path that line
+// the start, the closing line of that program follows (1202, for ossec-agentd also 1215, for ossec-agentlessd 7101, for ossec-execd none after 1226). file is the path that line
 // names.
 func (ps Problems) LogTexts(program, file string) []string {
 	d, _ := ParseDaemon(program)
@@ -134,7 +134,12 @@ func (ps Problems) LogTexts(program, file string) []string {
 		if mine[len(mine)-1].Code == 4109 { // of the keys, not of the configuration; it says itself that it is the end
 			return out
 		}
-		closing = Problem{Code: 1215, Text: "ERROR: No client configured. Exiting."}
+		last := Problem{Code: 1215, Text: "ERROR: No client configured. Exiting."}.LogText(program)
+		out = slices.DeleteFunc(out, func(line string) bool { return line == last })
+		if mine.Errors()[0].Code != 4105 { // without <client> there is nothing wrong in the file
+			out = append(out, closing.LogText(program))
+		}
+		return append(out, last)
 	case Agentlessd:
 		closing = Problem{Code: 7101, Text: "ERROR: Invalid agentless configuration."}
 	case Execd:

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,9 @@ func agentsCommand(c *call) *cobra.Command {
 		Use:   "agents",
 		Short: "Look at the agents of this manager, rename and remove them",
 		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if err := installed(c.root); err != nil {
+				return err
+			}
 			if control.RoleOf(c.root) == "agent" {
 				return fmt.Errorf("%s is an agent; its manager knows the agents", c.root)
 			}
@@ -55,6 +59,10 @@ func agentsList(c *call) *cobra.Command {
 		Short:   "List the agents",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
+			want, err := parseStatus(status)
+			if err != nil {
+				return err
+			}
 			now := time.Now()
 			list, err := agents.List(c.root, now)
 			if err != nil {
@@ -62,18 +70,28 @@ func agentsList(c *call) *cobra.Command {
 			}
 			shown := []agents.Agent{}
 			for _, a := range list {
-				if status == "" || strings.HasPrefix(a.Status, strings.ToLower(status)) {
+				if want == "" || a.Status == want {
 					shown = append(shown, a)
 				}
 			}
-			if c.json {
-				return c.printJSON(shown)
-			}
-			return c.agentTable(shown, now)
+			return c.showAgents(shown, now)
 		},
 	}
-	cmd.Flags().StringVar(&status, "status", "", "only agents that are active, disconnected or never connected")
+	cmd.Flags().StringVar(&status, "status", "", "only agents that are active, disconnected or never (connected)")
 	return cmd
+}
+
+// parseStatus reads a status or the beginning of one; "" is every status.
+func parseStatus(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	for _, known := range []string{agents.Active, agents.Disconnected, agents.Never} {
+		if strings.HasPrefix(known, strings.ToLower(s)) {
+			return known, nil
+		}
+	}
+	return "", fmt.Errorf("no status %q: %s, %s or %s (never) expected", s, agents.Active, agents.Disconnected, agents.Never)
 }
 
 func (c *call) agent(who string) (*agents.Agent, error) {
@@ -209,6 +227,13 @@ func agentsRename(c *call) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			list, err := agents.List(c.root, time.Now())
+			if err != nil {
+				return err
+			}
+			if err := agents.Single(list, a); err != nil {
+				return err
+			}
 			text, err := agents.Rename(c.root, a, args[1])
 			if text == "" {
 				return err
@@ -223,9 +248,11 @@ func agentsRename(c *call) *cobra.Command {
 }
 
 func agentsRemove(c *call) *cobra.Command {
-	return &cobra.Command{
+	var dry bool
+	cmd := &cobra.Command{
 		Use:   "rm ID|NAME...",
 		Short: "Remove agents; what was known about them goes to backup/agents",
+		Long:  "Remove agents. Their keys are gone for good; what was known about them goes to backup/agents. Nothing is removed when one of the names is wrong.",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			list, err := agents.List(c.root, time.Now())
@@ -238,11 +265,30 @@ func agentsRemove(c *call) *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if slices.ContainsFunc(doomed, func(d agents.Agent) bool { return d.ID == a.ID && d.Name == a.Name }) {
+					continue
+				}
+				if err := agents.Single(list, a); err != nil {
+					return err
+				}
 				doomed = append(doomed, *a)
+			}
+			if dry {
+				return c.showAgents(doomed, time.Now())
 			}
 			return c.remove(doomed)
 		},
 	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "only show which")
+	return cmd
+}
+
+// showAgents prints agents as a table or as JSON.
+func (c *call) showAgents(list []agents.Agent, now time.Time) error {
+	if c.json {
+		return c.printJSON(append([]agents.Agent{}, list...))
+	}
+	return c.agentTable(list, now)
 }
 
 // remove removes agents and says which.
@@ -283,14 +329,17 @@ func agentsPrune(c *call) *cobra.Command {
 				return err
 			}
 			stale := agents.Stale(list, d, now)
+			for i := range stale {
+				if err := agents.Single(list, &stale[i]); err != nil {
+					return err
+				}
+			}
 			switch {
 			case len(stale) == 0 && !c.json:
 				fmt.Fprintf(c.stdout, "No agent has been silent for %s.\n", age)
 				return nil
-			case dry && c.json:
-				return c.printJSON(append([]agents.Agent{}, stale...))
 			case dry:
-				return c.agentTable(stale, now)
+				return c.showAgents(stale, now)
 			}
 			if !yes && len(stale) > 0 {
 				if !c.json {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -37,6 +38,10 @@ func run() int {
 	c := call{ctx: ctx, self: self, name: filepath.Base(self), root: rootOf(self), args: os.Args[1:], arg0: os.Args[0],
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	if tool, ok := tools[c.name]; ok {
+		if err := c.rootNeeded(); err != nil {
+			fmt.Fprintf(c.stderr, "%s: ERROR: %v\n", c.name, err)
+			return 1
+		}
 		return tool(c)
 	}
 	if isResponder(c.name) {
@@ -102,7 +107,8 @@ func rootOf(self string) string {
 	for _, path := range candidates {
 		dir := filepath.Dir(path)
 		for range 3 {
-			if _, err := os.Stat(filepath.Join(dir, "etc", "ossec-init.conf")); err == nil && dir != "/" {
+			_, err := os.Stat(filepath.Join(dir, "etc", "ossec-init.conf"))
+			if (err == nil || errors.Is(err, fs.ErrPermission)) && dir != "/" { // one that this user may not look into is one, too
 				return dir
 			}
 			dir = filepath.Dir(dir)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -44,9 +45,25 @@ func rootCommand(c *call) *cobra.Command {
 	}
 	for _, sub := range []*cobra.Command{agentsCommand(c), blockedCommand(c), blockCommand(c), unblockCommand(c), fimCommand(c), scanCommand(c), rulesCommand(c)} {
 		sub.GroupID = "work"
+		if sub.HasSubCommands() { // a wrong sub-command is an error, not a call for help
+			sub.Args = cobra.NoArgs
+			sub.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
 		cmd.AddCommand(sub)
 	}
 	return cmd
+}
+
+// installed reports an error when there is no install root, or none that this user may look into. Without that, "no agents" would be the answer.
+func installed(root string) error {
+	st, err := os.Stat(filepath.Join(root, "etc"))
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: permission denied: run it as root", root)
+	case err != nil || !st.IsDir():
+		return fmt.Errorf("%s is no install root: it has no etc (name another one with -D)", root)
+	}
+	return nil
 }
 
 // binDir is where the programs of this build lie.

@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/vedette-hids/vedette/activeresponse/responders"
 	"github.com/vedette-hids/vedette/agent/forward"
@@ -61,6 +63,17 @@ var tools = map[string]func(c call) int{
 	"ossec-authd": enrolServer,
 }
 
+// onRoot are the tools that answer from the files of an install root. Where those are missing or closed, "there are no agents" would be a wrong answer.
+var onRoot = []string{"manage_agents", "agent_control", "list_agents", "syscheck_control", "syscheck_update", "rootcheck_control", "clear_stats"}
+
+// rootNeeded reports an error when the tool needs an install root that is not there. Help, version and another root (-D) do not.
+func (c call) rootNeeded() error {
+	if !slices.Contains(onRoot, c.name) || slices.ContainsFunc(c.args, func(a string) bool { return strings.HasPrefix(a, "-") && strings.ContainsAny(a, "hVD") }) {
+		return nil
+	}
+	return installed(c.root)
+}
+
 func init() {
 	for _, name := range parts.Names() {
 		tools[name] = daemonPart
@@ -114,10 +127,13 @@ func daemonPart(c call) int {
 				return manager.Check(root, conf)
 			}
 			cfg, problems := config.Load(root, conf)
+			if problems.Err() == nil {
+				problems = append(problems, config.CheckNames(c.ctx, cfg, nil)...)
+			}
 			problems = config.ForDaemon(c.name, cfg, problems)
 			if c.name == "ossec-agentd" && problems.Err() == nil {
 				_, ps := forward.LoadKey(root)
-				problems = append(problems, ps...)
+				problems = append(append(problems, cfg.Client.Times()), ps...)
 			}
 			return problems
 		}})

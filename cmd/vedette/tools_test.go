@@ -113,3 +113,49 @@ func TestEveryLinkOfAnInstallHasItsTool(t *testing.T) {
 		}
 	}
 }
+
+// TestAgentDaemonsTestTheirConfiguration runs the recorded configuration tests (-t) of the two programs that agents are about, and looks for each of
+// their lines on standard error and in ossec.log.
+func TestAgentDaemonsTestTheirConfiguration(t *testing.T) {
+	type result struct {
+		Exit   int      `json:"exit"`
+		Output []string `json:"output"`
+	}
+	type recorded struct {
+		ID     string            `json:"id"`
+		Config *string           `json:"config"`
+		Expect map[string]result `json:"expect"`
+	}
+	root := t.TempDir()
+	writeFile(t, root, "etc/client.keys", "001 t any kkk\n")
+	log := filepath.Join(root, "logs", "ossec.log")
+	n := 0
+	for _, c := range vectors.Read[recorded](t, "config/config_cases.jsonl") {
+		for _, daemon := range []string{"ossec-remoted", "ossec-agentd"} {
+			want, ok := c.Expect[daemon]
+			if !ok || c.Config == nil {
+				continue
+			}
+			n++
+			writeFile(t, root, "logs/ossec.log", "")
+			writeFile(t, root, "etc/ossec.conf", *c.Config)
+			code, _, stderr := runTool(t, root, daemon, []string{"-t"}, "")
+			if code != want.Exit {
+				t.Errorf("%s %s: exit %d, want %d\n%s", c.ID, daemon, code, want.Exit, stderr)
+			}
+			logged, err := os.ReadFile(log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range want.Output {
+				line = " " + strings.ReplaceAll(line, "<CONF>", "/var/ossec/etc/ossec.conf") + "\n"
+				if !strings.Contains(stderr, line) || !strings.Contains(strings.ReplaceAll(string(logged), root, "/var/ossec"), line) {
+					t.Errorf("%s %s: no line %q in\n%s", c.ID, daemon, line, stderr)
+				}
+			}
+		}
+	}
+	if n < 80 {
+		t.Errorf("only %d cases", n)
+	}
+}

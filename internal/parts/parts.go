@@ -95,7 +95,7 @@ func Run(env Env) int {
 		env.usage(p)
 		return 1
 	}
-	log := olog.New("", env.Stderr)
+	log := olog.New(filepath.Join(env.Root, "logs", "ossec.log"), env.Stderr)
 	if asked && !exist(p.user, group) {
 		log.Prog(env.Name).Code(1203, "ERROR", "Invalid user '%s' or group '%s' given.", p.user, group)
 		return 1

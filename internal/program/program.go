@@ -143,6 +143,13 @@ func rootOf() string {
 
 func (p Program) test(f Flags, stderr io.Writer) int {
 	problems := p.Check(f)
+	if problems.Err() != nil { // who looks at the log later has to see why nothing started
+		log := olog.New(filepath.Join(f.Root, "logs", "ossec.log"), io.Discard)
+		for _, text := range problems.LogAll() {
+			log.Line(text)
+		}
+		log.Prog(p.LogName).Code(1202, "ERROR", "Configuration error at '%s'. Exiting.", f.Config)
+	}
 	if n := problems.Print(stderr); n > 0 {
 		fmt.Fprintf(stderr, "%s: %d problem(s); nothing is started with this configuration.\n", p.Name, n)
 		return 1

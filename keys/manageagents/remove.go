@@ -110,6 +110,10 @@ func (t *tool) displace(owner keys.Entry) bool {
 	if st, err := os.Stat(t.path(files[0].path)); err == nil && t.Now().Sub(st.ModTime()) < time.Duration(seconds)*time.Second {
 		return false
 	}
+	if first, _ := t.file().ByID(owner.ID); first != owner {
+		t.log.Error("Agent '%s' keeps its address: another line has the id %s", owner.Name, owner.ID)
+		return false
+	}
 	t.check(t.drop(owner.ID))
 	return true
 }
@@ -123,11 +127,17 @@ func RemoveSilent(root string, e keys.Entry, silent time.Duration, now time.Time
 	if st, err := os.Stat(filepath.Join(root, files[0].path)); err == nil && now.Sub(st.ModTime()) < silent {
 		return false, nil
 	}
+	f, err := keys.ReadFile(filepath.Join(root, "etc", "client.keys"))
+	if err != nil {
+		return false, err
+	}
+	if first, _ := f.ByID(e.ID); first != e { // the id would hit another agent
+		return false, fmt.Errorf("removing agent %s: another line of client.keys has the id %s", e.Name, e.ID)
+	}
 	var errs strings.Builder
 	code := Run(Env{Root: root, Server: true, Args: []string{"-r", e.ID}, Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: &errs,
 		Now: func() time.Time { return now }})
-	f, err := keys.ReadFile(filepath.Join(root, "etc", "client.keys"))
-	if err != nil {
+	if f, err = keys.ReadFile(filepath.Join(root, "etc", "client.keys")); err != nil {
 		return false, err
 	}
 	if _, left := f.ByID(e.ID); left || code != 0 {

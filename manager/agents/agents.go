@@ -2,6 +2,7 @@ package agents
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -100,6 +101,20 @@ func Find(list []Agent, who string) (*Agent, error) {
 	return nil, fmt.Errorf("%w: %q is neither an id nor a name", ErrUnknown, who)
 }
 
+// ErrShared is wrapped by the error for an agent whose id another one has too.
+var ErrShared = errors.New("two agents have the same id")
+
+// Single refuses an agent that is not the only one with its id: what is done by the id would hit the first of them, whichever was meant. client.keys has to
+// be repaired first.
+func Single(list []Agent, a *Agent) error {
+	for i := range list {
+		if o := &list[i]; o.ID == a.ID && (o.Name != a.Name || o.IP != a.IP) {
+			return fmt.Errorf("%w: %s is %q and %q; give one of them another id in etc/client.keys", ErrShared, a.ID, o.Name, a.Name)
+		}
+	}
+	return nil
+}
+
 // Stale gives the agents that were connected once and not for longer than d. Agents that never connected are new rather than stale and
 // are left out.
 func Stale(list []Agent, d time.Duration, now time.Time) []Agent {
@@ -128,7 +143,7 @@ func Remove(root, id string) error {
 		return fmt.Errorf("removing agent %s: %w", id, err)
 	}
 	if _, left := f.ByID(id); code != 0 || left {
-		return fmt.Errorf("removing agent %s: %s", id, strings.TrimSpace(errs.String()))
+		return fmt.Errorf("removing agent %s: %s", id, cmp.Or(strings.TrimSpace(errs.String()), "another line of client.keys has the id"))
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ func ConfigOf(root string, a *Agent, profile string) (*Config, error) {
 		version, _, _ := strings.Cut(a.Version, " / ")
 		who.OS += " - " + version
 	}
+	c.Blocks = []Block{} // not null in JSON
 	blocks, problems := config.AgentBlocks(root, who)
 	for _, p := range problems {
 		c.Problems = append(c.Problems, p.Error())

@@ -87,7 +87,7 @@ func (f *Fleet) checkAlive(ctx context.Context) {
 	f.mu.Lock()
 	for _, s := range f.sessions {
 		if s.active && now.Unix()-s.keepalive > f.patience(s) {
-			s.active = false
+			s.active, s.greeted = false, false
 			gone = append(gone, s.key)
 		}
 	}

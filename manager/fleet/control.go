@@ -29,7 +29,7 @@ func (f *Fleet) Control(key *keys.Key, with keys.Cipher, text []byte, at time.Ti
 	if string(text) == agentwire.Startup {
 		f.mu.Lock()
 		s := f.session(key)
-		s.control, s.cipher = now, with
+		s.control, s.cipher, s.greeted = now, with, false
 		if s.push != nil { // the agent began anew and ignores the rest
 			s.push.cancel()
 			s.push = nil
@@ -42,8 +42,9 @@ func (f *Fleet) Control(key *keys.Key, with keys.Cipher, text []byte, at time.Ti
 	f.mu.Lock()
 	s := f.session(key)
 	s.control, s.cipher = now, with
-	here := s.active
+	first := !s.greeted
 	if ok {
+		s.greeted = true
 		s.beat(now)
 		s.vedette = k.Vedette
 		f.remember(s, &job{with: with, text: k, at: at})
@@ -55,7 +56,7 @@ func (f *Fleet) Control(key *keys.Key, with keys.Cipher, text []byte, at time.Ti
 		return
 	}
 	f.stats.keepalives.Add(1)
-	if !here {
+	if first {
 		f.log.Debug("Agent '%s' (%s) is connected, %s: %s", key.Name, key.ID, with, k.System)
 	}
 	if f.log.Debugging(2) {

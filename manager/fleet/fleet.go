@@ -78,6 +78,7 @@ type session struct {
 	gaps      [3]int32 // times between the last keepalives, seconds; 0 = not known yet
 	active    bool     // counts as connected
 	vedette   bool     // understands fast transfers
+	greeted   bool     // a keepalive came since it started or fell silent
 	cipher    keys.Cipher
 	info      uint64 // hash of what stands in the agent-info file; 0 = unknown
 	push      *push  // transfer that waits or runs
