@@ -1,23 +1,22 @@
 package manageagents
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/vedette-hids/vedette/keys"
 )
 
 const (
-	badName   = "\n** Invalid name '%s' given. Name must contain only alphanumeric characters (min=2, max=32).\n\n"
-	nameTaken = "\n** Name '%s' already present. Please enter a new name.\n\n"
-	badIP     = "\n** Invalid IP '%s'. Please enter a valid IP Address.\n\n"
-	ipTaken   = "\n** Duplicated IP '%s'. Please enter an unique IP Address.\n\n"
-	badID     = "\n** Invalid ID '%s' given. ID must be numeric (max 8 digits).\n\n"
-	idTaken   = "\n** ID '%s' already present. They must be unique.\n\n"
+	badName     = "\n** Invalid name '%s' given. Name must contain only alphanumeric characters (min=2, max=32).\n\n"
+	nameTaken   = "\n** Name '%s' already present. Please enter a new name.\n\n"
+	badIP       = "\n** Invalid IP '%s'. Please enter a valid IP Address.\n\n"
+	ipTaken     = "\n** Duplicated IP '%s'. Please enter an unique IP Address.\n\n"
+	badID       = "\n** Invalid ID '%s' given. ID must be numeric (max 8 digits).\n\n"
+	information = "Agent information:\n   ID:%s\n   Name:%s\n   IP Address:%s\n\n"
+	addedAs     = "Agent added with ID %s.\n"
+
+	idTaken = "\n** ID '%s' already present. They must be unique.\n\n"
 )
 
 // errLeft says that the user typed \q.
@@ -50,12 +49,12 @@ func (t *tool) add() {
 		return
 	}
 	t.store(e)
-	t.print("Agent added with ID %s.\n", e.ID)
+	t.print(addedAs, e.ID)
 	t.respond("Agent added with ID " + e.ID)
 }
 
 func (t *tool) information(e keys.Entry) {
-	t.print("Agent information:\n   ID:%s\n   Name:%s\n   IP Address:%s\n\n", e.ID, e.Name, e.IP)
+	t.print(information, e.ID, e.Name, e.IP)
 }
 
 // store makes the key and writes the line.
@@ -127,7 +126,7 @@ func (t *tool) askIP() (string, error) {
 }
 
 func (t *tool) askID() (string, error) {
-	proposed := t.file().NextID()
+	proposed := nextID(t.file())
 	for {
 		id, err := t.value("   * An ID for the new agent["+proposed+"]: ", "OSSEC_AGENT_ID")
 		if err != nil {
@@ -148,59 +147,4 @@ func (t *tool) askID() (string, error) {
 			return id, nil
 		}
 	}
-}
-
-// bulk adds an agent for each line IP,NAME of a file.
-func (t *tool) bulk(name string) int {
-	t.print("Bulk load file: %s\n", name)
-	var r io.Reader = t.in
-	if name == "-" {
-		t.print("Reading bulk agents from stdin\n")
-	} else {
-		t.print("Opening: [%s]\n", name)
-		f, err := os.Open(name)
-		if err != nil {
-			t.bulkMissing(name, err)
-			return 1
-		}
-		defer f.Close()
-		r = f
-	}
-	sc := bufio.NewScanner(r)
-	for sc.Scan() {
-		if strings.TrimSpace(sc.Text()) != "" {
-			t.bulkLine(sc.Text())
-		}
-	}
-	if err := sc.Err(); err != nil {
-		t.fail(fmt.Sprintf("ERROR: Reading %s: %v", name, err))
-	}
-	return 0
-}
-
-func (t *tool) bulkMissing(name string, err error) {
-	reason, number := osReason(err)
-	t.refuse(71, "Could not open file '%s' due to [(%d)-(%s)]", name, number, reason)
-	fmt.Fprintf(t.Stderr, "Failed.: %s\n", reason)
-	t.log.Code(1103, "ERROR", "Could not open file '%s' due to [(%d)-(%s)].", name, number, reason)
-}
-
-func (t *tool) bulkLine(line string) {
-	fields := strings.Split(line, ",")
-	e := keys.Entry{IP: strings.TrimSpace(fields[0])}
-	if len(fields) > 1 {
-		e.Name = strings.TrimSpace(fields[1])
-	}
-	f := t.file()
-	if !t.nameFits(f, e.Name) {
-		return
-	}
-	if _, err := keys.ParseNetwork(e.IP); err != nil {
-		t.print(badIP, e.IP)
-		return
-	}
-	e.ID = f.NextID()
-	t.information(e)
-	t.store(e)
-	t.print("Agent added with ID %s.\n", e.ID)
 }

@@ -2,6 +2,7 @@ package manageagents
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/vedette-hids/vedette/keys"
 )
@@ -32,22 +33,37 @@ func (t *tool) table() bool {
 	return true
 }
 
+// listed is an agent in JSON answers.
+type listed struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	IP   string `json:"ip"`
+}
+
 // listOnly is -l.
 func (t *tool) listOnly() {
+	t.damaged()
 	if t.json {
-		type agent struct {
-			ID   string `json:"id"`
-			Name string `json:"name"`
-			IP   string `json:"ip"`
-		}
-		agents := []agent{}
+		agents := []listed{}
 		for _, e := range t.file().Entries() {
-			agents = append(agents, agent{e.ID, e.Name, e.IP})
+			agents = append(agents, listed{e.ID, e.Name, e.IP})
 		}
 		t.respond(agents)
 		return
 	}
 	t.list()
+}
+
+// damaged tells of lines that the daemons leave out, though this tool, as ever, lists what looks like an agent.
+func (t *tool) damaged() {
+	s, err := keys.Open(t.keyFile())
+	if err != nil {
+		return // the reading that follows says why
+	}
+	for _, p := range s.Problems() {
+		level, text, _ := strings.Cut(p.Text, ": ")
+		t.log.Code(p.Code, level, "%s (line %d of %s)", text, p.Line, t.keyFile())
+	}
 }
 
 // extractOnly is -e.
