@@ -293,21 +293,20 @@ func (c *call) showAgents(list []agents.Agent, now time.Time) error {
 
 // remove removes agents and says which.
 func (c *call) remove(list []agents.Agent) error {
-	removed := []agents.Agent{}
-	var err error
+	var ids []string
 	for _, a := range list {
-		if err = agents.Remove(c.root, a.ID); err != nil {
-			break
-		}
-		removed = append(removed, a)
-		if !c.json {
-			fmt.Fprintf(c.stdout, "Agent %s %s removed.\n", a.ID, a.Name)
-		}
+		ids = append(ids, a.ID)
+	}
+	if err := agents.Remove(c.root, ids...); err != nil {
+		return err
 	}
 	if c.json {
-		err = errors.Join(err, c.printJSON(removed))
+		return c.printJSON(append([]agents.Agent{}, list...))
 	}
-	return err
+	for _, a := range list {
+		fmt.Fprintf(c.stdout, "Agent %s %s removed.\n", a.ID, table.Printable(a.Name))
+	}
+	return nil
 }
 
 func agentsPrune(c *call) *cobra.Command {

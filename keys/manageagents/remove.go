@@ -118,6 +118,44 @@ func (t *tool) displace(owner keys.Entry) bool {
 	return true
 }
 
+// RemoveAll removes agents as -r does, all or none: the key file is written once. Files of theirs that could not be deleted are in the error; the agents are
+// gone then all the same.
+func RemoveAll(root string, ids []string, now time.Time) error {
+	t := &tool{Env: Env{Root: root, Server: true, Now: func() time.Time { return now }}}
+	var files []agentFile
+	err := t.edit(func(f *keys.File) error {
+		var gone []keys.Entry
+		for _, id := range ids {
+			e, err := f.Remove(id)
+			if err != nil {
+				return err
+			}
+			gone = append(gone, e)
+		}
+		for _, e := range gone {
+			own, err := agentFiles(e)
+			if err != nil {
+				continue // a name that cannot be one of a file has none
+			}
+			if err := t.backup(own); err != nil {
+				return err
+			}
+			files = append(files, own...)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, f := range files {
+		if err := os.Remove(t.path(f.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // RemoveSilent removes an agent as -r does if it was not heard for a time, or never, and reports whether it did.
 func RemoveSilent(root string, e keys.Entry, silent time.Duration, now time.Time) (bool, error) {
 	files, err := agentFiles(e)
@@ -194,7 +232,8 @@ func keep(path, dir, name string) error {
 		return err
 	}
 	to := filepath.Join(dir, name)
-	if os.Link(path, to) == nil {
+	err := os.Link(path, to)
+	if err == nil || errors.Is(err, fs.ErrExist) && same(path, to) { // of a removal that failed later
 		return nil
 	}
 	in, err := os.Open(path)
@@ -211,6 +250,12 @@ func keep(path, dir, name string) error {
 		err = cerr
 	}
 	return err
+}
+
+func same(a, b string) bool {
+	x, err := os.Stat(a)
+	y, err2 := os.Stat(b)
+	return err == nil && err2 == nil && os.SameFile(x, y)
 }
 
 // dropCounters removes files of queue/rids; the sender then starts at the present time and the receiver at zero.

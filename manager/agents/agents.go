@@ -1,8 +1,6 @@
 package agents
 
 import (
-	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -127,23 +125,12 @@ func Stale(list []Agent, d time.Duration, now time.Time) []Agent {
 	return out
 }
 
-// Remove removes an agent: its key is taken out of client.keys, and what was known about it is moved to backup/agents.
-func Remove(root, id string) error {
-	f, err := keys.ReadFile(keyFile(root))
-	if err != nil {
-		return fmt.Errorf("removing agent %s: %w", id, err)
-	}
-	if _, ok := f.ByID(id); !ok {
-		return fmt.Errorf("removing agent %s: %w", id, ErrUnknown)
-	}
-	var out, errs bytes.Buffer
-	code := manageagents.Run(manageagents.Env{Root: root, Server: true, Args: []string{"-r", id}, Getenv: func(string) string { return "" },
-		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs})
-	if f, err = keys.ReadFile(keyFile(root)); err != nil {
-		return fmt.Errorf("removing agent %s: %w", id, err)
-	}
-	if _, left := f.ByID(id); code != 0 || left {
-		return fmt.Errorf("removing agent %s: %s", id, cmp.Or(strings.TrimSpace(errs.String()), "another line of client.keys has the id"))
+// Remove removes agents, all or none: their keys are taken out of client.keys, and what was known about them is moved to backup/agents.
+func Remove(root string, ids ...string) error {
+	if err := manageagents.RemoveAll(root, ids, time.Now()); errors.Is(err, keys.ErrNoID) {
+		return fmt.Errorf("%w: %w", ErrUnknown, err)
+	} else if err != nil {
+		return fmt.Errorf("removing agents: %w", err)
 	}
 	return nil
 }

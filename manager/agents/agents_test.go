@@ -207,3 +207,20 @@ func TestConfigOf(t *testing.T) {
 		}
 	}
 }
+
+func TestRemovalIsAllOrNothing(t *testing.T) {
+	root := install(t)
+	before := list(t, root)
+	if err := Remove(root, "001", "009"); !errors.Is(err, ErrUnknown) {
+		t.Error(err)
+	}
+	if after := list(t, root); len(after) != len(before) {
+		t.Errorf("%+v", after)
+	}
+	if err := Remove(root, "001", "002"); err != nil {
+		t.Fatal(err)
+	}
+	if after := list(t, root); len(after) != len(before)-2 {
+		t.Errorf("%+v", after)
+	}
+}
