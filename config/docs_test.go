@@ -31,7 +31,7 @@ func TestDocumentationHasEveryInternalOption(t *testing.T) {
 func TestDocumentationNamesEveryElement(t *testing.T) {
 	doc := documentation(t)
 	quoted := regexp.MustCompile(`"([a-z][a-z0-9_-]+)"`)
-	for _, file := range []string{"global", "rulefiles", "syscheck", "rootcheck", "localfile", "response", "network", "outputs"} {
+	for _, file := range []string{"global", "rulefiles", "syscheck", "rootcheck", "localfile", "response", "network", "outputs", "auth"} {
 		src, err := os.ReadFile(file + ".go")
 		if err != nil {
 			t.Fatal(err)

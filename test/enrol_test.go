@@ -152,6 +152,9 @@ func TestEnrolmentWithCertificates(t *testing.T) {
 	if out, err := manager.try("", manager.bin("ossec-control"), "start"); err == nil || !strings.Contains(out, "ssl_agent_ca") {
 		t.Errorf("a start without the authority's certificate: %v\n%s", err, out)
 	}
+	if log := manager.read("logs/ossec.log"); !strings.Contains(log, "ossec-authd: ERROR: ssl_agent_ca: ") || !strings.Contains(log, "ossec-analysisd(1202): ERROR: Configuration error at ") {
+		t.Errorf("the log does not say why nothing started:\n%s", log)
+	}
 	manager.write("etc/agents.pem", fleet.pem)
 	manager.control("start")
 

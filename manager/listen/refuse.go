@@ -43,8 +43,8 @@ func (r *refusals) add(err error, src netip.Addr, now time.Time) {
 	if left > 0 {
 		r.log.Warn("%d more packets were refused for the reason (%d) since the last line about it.", left, code)
 	}
-	if r.log.Debugging(2) || ok && r.log.Debugging(1) { // with the detail; at level 2 for each packet
-		r.log.Debug("Packet of %s refused: %v", src, err)
+	if e != nil && (r.log.Debugging(2) || ok && e.Detail != "" && r.log.Debugging(1)) { // with the detail; at level 2 for each packet
+		r.log.Debug("Packet of %s refused: %s (%s)", src, text, e.Detail)
 	}
 	switch {
 	case !ok:
