@@ -15,6 +15,7 @@ import (
 
 	"github.com/vedette-hids/vedette/internal/getopt"
 	"github.com/vedette-hids/vedette/internal/olog"
+	"github.com/vedette-hids/vedette/internal/pidfile"
 	ver "github.com/vedette-hids/vedette/internal/version"
 	"github.com/vedette-hids/vedette/keys"
 	"github.com/vedette-hids/vedette/keys/enroll"
@@ -149,11 +150,11 @@ ossec-authd (compatible with OSSEC HIDS v4.2.0): gives agents their keys over TL
   -k <file>    its key (default etc/sslmanager.key)
   -v <file>    ask agents for a certificate of this authority
   -D <dir>     install root
-  -u <user>    user to become (default ossec)      -g <group>  group
   -f           stay in the foreground, log to the terminal too
-  -d           debug lines; -d -d: more of them (authd.debug in internal_options.conf)
-                                       -c <list>   ignored: ciphers are chosen by TLS 1.2 and 1.3
-  -t           check the arguments only            -h, -V      this help, version
+  -d           debug lines, -d -d more of them (or authd.debug in internal_options.conf)
+  -u, -g, -c   ignored, for old command lines: who starts it must be able to write client.keys; TLS 1.2 and 1.3 choose the cipher
+  -t           check the arguments only
+  -h, -V       this help, version
 `)
 }
 
@@ -176,6 +177,14 @@ func (c *command) serve(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := pidfile.Write(c.Root, "ossec-authd"); err != nil {
+		return err
+	}
+	defer func() {
+		if err := pidfile.Remove(c.Root, "ossec-authd"); err != nil {
+			c.log.Warn("removing pid file: %v", err)
+		}
+	}()
 	c.log.Info("Started (pid: %d).", os.Getpid())
 	if c.Ready != nil {
 		c.Ready(l.Addr())

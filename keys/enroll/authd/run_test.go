@@ -146,3 +146,51 @@ func TestNewAgentTakesThePlaceOfASilentOne(t *testing.T) {
 		}
 	}
 }
+
+func TestPIDFileWhileItRuns(t *testing.T) {
+	dir := root(t, nil)
+	files := func() []string {
+		found, err := filepath.Glob(filepath.Join(dir, "var", "run", "ossec-authd-*.pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var errs strings.Builder
+	var running []string
+	code := Run(ctx, Env{Root: dir, Args: []string{"-n", "-p", "0"}, Stderr: &errs, Ready: func(net.Addr) { running = files(); cancel() }})
+	if code != 0 || len(running) != 1 || len(files()) != 0 {
+		t.Errorf("exit %d, %q while running, %q afterwards\n%s", code, running, files(), errs.String())
+	}
+}
+
+func TestDebugLevelOfInternalOptions(t *testing.T) {
+	dir := root(t, nil)
+	for level, want := range []int{0, 1} {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan int, 1)
+		ready := make(chan net.Addr, 1)
+		var errs strings.Builder
+		go func() {
+			done <- Run(ctx, Env{Root: dir, Args: []string{"-n", "-p", "0"}, Debug: level, Stderr: &errs, Ready: func(a net.Addr) { ready <- a }})
+		}()
+		_, port, err := net.SplitHostPort((<-ready).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		if code := agentauth.Run(ctx, agentauth.Env{Root: root(t, nil), Args: []string{"-m", "127.0.0.1", "-p", port, "-A", "web-01"}, Stdout: &out, Stderr: &out}); code != 0 {
+			t.Error(out.String())
+		}
+		cancel()
+		<-done
+		log, err := os.ReadFile(filepath.Join(dir, "logs", "ossec.log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(log), "ossec-authd: DEBUG: Connection from 127.0.0.1: TLS 1.3, "); n != want {
+			t.Errorf("level %d: %d lines in\n%s", level, n, log)
+		}
+	}
+}
