@@ -51,6 +51,21 @@ func (p Problem) LogText(program string) string {
 	return fmt.Sprintf("%s(%d): %s", program, p.Code, p.Text)
 }
 
+// LogLine is the problem as one program that plays all parts logs it at its start: OSSEC's line, and where it is.
+func (p Problem) LogLine() string {
+	line := p.LogText(p.Program())
+	switch {
+	case p.Pos.File != "" && p.Pos.Line > 0:
+		line += fmt.Sprintf(" (line %d of %s)", p.Pos.Line, p.Pos.File)
+	case p.Pos.File != "":
+		line += " (" + p.Pos.File + ")"
+	}
+	if p.Hint != "" {
+		line += " " + p.Hint
+	}
+	return line
+}
+
 // Program is the OSSEC program that would report the problem: the one that reads the part of the file.
 func (p Problem) Program() string {
 	for i, n := range daemonNames {

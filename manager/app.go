@@ -95,7 +95,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	l, problems := load(o.Root, o.Config)
 	for _, p := range problems.Warnings() {
 		if p.Pos.File != keyFile(o.Root) { // the fleet logs those
-			a.log.Text("%s", p.Error())
+			o.Log.Line(p.LogLine())
 		}
 	}
 	if err := problems.Err(); err != nil {

@@ -199,7 +199,14 @@ func TestEnrolmentWithCertificates(t *testing.T) {
 			t.Errorf("%q does not stand %d times in\n%s", want, n, log)
 		}
 	}
+	agent.write("etc/local_internal_options.conf", "agent.debug=1\nnonsense\n")
 	agent.agentIsUp()
+	log = agent.read("logs/ossec.log")
+	for _, want := range []string{"ossec-agentd(1119): ERROR: Invalid line on file '", "ossec-agentd: DEBUG: Startup message sent to '10.78.8.1', aes."} {
+		if !strings.Contains(log, want) {
+			t.Errorf("no %q in the agent's log:\n%s", want, log)
+		}
+	}
 	agent.control("stop")
 	manager.control("stop")
 }

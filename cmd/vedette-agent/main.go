@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 
 	"github.com/vedette-hids/vedette/agent/forward"
@@ -59,6 +58,12 @@ func start(_ context.Context, run program.Running) (program.Service, error) {
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
+	for _, p := range problems.Warnings() {
+		if p.Daemons == 0 {
+			p.Daemons = config.Agentd
+		}
+		run.Log.Line(p.LogLine())
+	}
 	key, problems := forward.LoadKey(f.Root)
 	if err := problems.Err(); err != nil {
 		for _, p := range problems {
@@ -67,7 +72,7 @@ func start(_ context.Context, run program.Running) (program.Service, error) {
 		return nil, err
 	}
 	for _, p := range problems { // of damaged lines beside the one in use
-		run.Log.Line(fmt.Sprintf("%s (line %d of %s)", p.LogText("ossec-agentd"), p.Pos.Line, p.Pos.File))
+		run.Log.Line(p.LogLine())
 	}
 	counters, err := keys.OpenCounters(filepath.Join(f.Root, "queue", "rids"), keys.CountersOptions{NoVerify: !internal.Bool("remoted.verify_msg_id")})
 	if err != nil {
