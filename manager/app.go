@@ -392,21 +392,13 @@ func load(root, path string) (loaded, config.Problems) {
 		all = append(all, config.Problem{Pos: config.Position{File: keyFile(root)}, Text: "ERROR: " + err.Error()})
 	}
 	for _, p := range l.keys.Problems() {
-		// A damaged line costs its agent, not all others.
 		all = append(all, config.Problem{Pos: config.Position{File: l.keys.Path(), Line: p.Line}, Code: p.Code, Text: p.Text,
-			Hint: keyHint(p.Warning), Warning: true})
+			Hint: "Expected: <id> <name> <ip> <key>.", Warning: p.Warning})
 	}
 	return l, all
 }
 
 func keyFile(root string) string { return filepath.Join(root, "etc", "client.keys") }
-
-func keyHint(usable bool) string {
-	if usable {
-		return ""
-	}
-	return "The line is left out. Expected: <id> <name> <ip> <key>."
-}
 
 // ruleOptions are the settings of the rule engine; alerts that nothing logs or answers get no number.
 func ruleOptions(cfg *config.Config, in *config.Options) rules.Options {

@@ -147,12 +147,13 @@ func TestEveryProblemOfEveryFileIsReportedAtOnce(t *testing.T) {
 	write(t, filepath.Join(root, "etc", "local_decoder.xml"), "<decoder name=\"x\">\n  <prematch>^(</prematch>\n</decoder>\n")
 	write(t, filepath.Join(root, "rules", "local_rules.xml"),
 		"<group name=\"local,\">\n  <rule id=\"100010\" level=\"3\">\n    <if_sid>99999</if_sid>\n    <colour>red</colour>\n  </rule>\n</group>\n")
+	write(t, filepath.Join(root, "etc", "client.keys"), "001 good 10.0.0.1 key\n002 bad 10.0.0.300 key\n")
 	before := read(t, filepath.Join(root, "logs", "ossec.log"))
 	_, err := New(t.Context(), Options{Root: root})
 	if err == nil {
 		t.Fatal("a manager started with a broken configuration")
 	}
-	for _, want := range []string{"ossec.conf:14", "log_alert_level", "high", "local_decoder.xml:2", "Decoder 'x', <prematch>", "local_rules.xml:4", "colour"} {
+	for _, want := range []string{"ossec.conf:14", "log_alert_level", "high", "local_decoder.xml:2", "Decoder 'x', <prematch>", "local_rules.xml:4", "colour", "client.keys:2", "10.0.0.300"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not name %q:\n%v", want, err)
 		}
@@ -162,31 +163,6 @@ func TestEveryProblemOfEveryFileIsReportedAtOnce(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(root, "queue", "ossec", "queue")); err == nil {
 		t.Error("a refused start left a socket")
-	}
-}
-
-// TestDamagedKeyLineCostsItsAgentOnly starts a manager whose client.keys somebody has damaged.
-func TestDamagedKeyLineCostsItsAgentOnly(t *testing.T) {
-	root := newRoot(t)
-	write(t, filepath.Join(root, "etc", "client.keys"), "001 good 10.0.0.1 key\n002 bad 10.0.0.300 key\nrubbish\n003 fine any key\n")
-	problems := Check(root, "")
-	if problems.Err() != nil || len(problems) != 2 || problems[0].Pos.Line != 2 || problems[1].Pos.Line != 3 {
-		t.Errorf("the check says %v", problems)
-	}
-	log := olog.New(filepath.Join(root, "logs", "ossec.log"), nil)
-	a, err := New(t.Context(), Options{Root: root, Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Close()
-	if a.keys.ByID("001") == nil || a.keys.ByID("003") == nil || a.keys.ByID("002") != nil {
-		t.Error("not the good lines are in use")
-	}
-	text := read(t, filepath.Join(root, "logs", "ossec.log"))
-	for _, want := range []string{"ossec-remoted(1237): ERROR: Invalid ip address: '10.0.0.300'. (line 2 of ", "ossec-remoted(1401): ERROR: Error reading authentication key: 'rubbish'. (line 3 of "} {
-		if strings.Count(text, want) != 1 {
-			t.Errorf("%q is not there once:\n%s", want, text)
-		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // LoadKey reads the key of an agent: that of the first usable line of etc/client.keys. Without one the problems say why, in the words of
-// ossec-agentd (spec protocol.md, section 1); lines that cannot be used are problems too, warnings when there is a key all the same.
+// ossec-agentd (spec protocol.md, section 1); lines that cannot be used are problems too.
 func LoadKey(root string) (*keys.Key, config.Problems) {
 	store, err := keys.Open(filepath.Join(root, "etc", "client.keys"))
 	var problems config.Problems
@@ -28,11 +28,8 @@ func LoadKey(root string) (*keys.Key, config.Problems) {
 	case err != nil:
 		add(0, 0, "ERROR: "+err.Error(), "")
 	}
-	if err == nil && store.First() != nil {
-		for i := range problems {
-			problems[i].Warning = true
-		}
-		return store.First(), problems
+	if err == nil && store.First() != nil && len(problems) == 0 {
+		return store.First(), nil
 	}
 	if store.First() == nil {
 		add(0, keys.CodeNoKeys, "ERROR: File client.keys not found or empty.", "")
