@@ -204,6 +204,7 @@ type stage struct {
 	p        *Pipeline
 	ctx      context.Context // of Run
 	sc       rules.Scratch
+	out      rules.Outcome // of the event in hand, lent to the recorder
 	retry    *time.Ticker
 	progress Progress // of the last write
 	gaveUp   bool     // the end came while nothing could be written: what is left is not analysed
@@ -263,8 +264,8 @@ func (s *stage) end() {
 
 // process analyses an event.
 func (s *stage) process(ev *event.Event, pr *rules.Prepared) {
-	if out, ok := s.analyse(ev, pr); ok {
-		s.p.o.Recorder.Record(ev, &out)
+	if s.analyse(ev, pr) {
+		s.p.o.Recorder.Record(ev, &s.out)
 	}
 	if s.gaveUp {
 		s.p.lost.Add(1)
@@ -273,34 +274,34 @@ func (s *stage) process(ev *event.Event, pr *rules.Prepared) {
 	s.p.received.Add(1)
 }
 
-// analyse gives what came of an event; ok is false when there is nothing to record.
-func (s *stage) analyse(ev *event.Event, pr *rules.Prepared) (out rules.Outcome, ok bool) {
+// analyse finds out what comes of an event; false when there is nothing to record.
+func (s *stage) analyse(ev *event.Event, pr *rules.Prepared) bool {
 	p := s.p
 	if s.gaveUp {
-		return out, false
+		return false
 	}
 	if !parallel(ev.Kind) {
 		keep, err := s.decode(ev)
 		if err != nil {
 			p.invalid.Add(1)
 			p.o.Log.Every("invalid "+ev.Location, time.Minute).Error("%v", err)
-			return out, false
+			return false
 		}
 		if !keep {
 			p.dropped.Add(1)
-			return out, false
+			return false
 		}
 		p.o.State.Ruleset().Prepare(ev, &s.sc, pr)
 	}
-	out = p.o.State.Process(pr, ev.Received)
-	if out.Reason.Dropped() {
+	s.out = p.o.State.Process(pr, ev.Received)
+	if s.out.Reason.Dropped() {
 		p.dropped.Add(1)
-		return out, false
+		return false
 	}
-	if out.Alert != nil {
+	if s.out.Alert != nil {
 		p.alerts.Add(1)
 	}
-	return out, true
+	return true
 }
 
 // apply lets the integrity baseline decide. While the disk is full it cannot, and nothing that comes later may pass this event.
