@@ -119,7 +119,7 @@ func TestNothingIsSettledWhileTheDiskIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		root := t.TempDir()
 		files := &tightFiles{Files: open(t, root)}
-		p := run(t, root, pipeline.Options{Queue: 512, Workers: 2}, &pipeline.Logs{Files: files, ArchiveText: true, ArchiveJSON: true})
+		p := run(t, root, pipeline.Options{Queue: 512, Workers: 1}, &pipeline.Logs{Files: files, ArchiveText: true, ArchiveJSON: true})
 		for i := range 10 {
 			if err := p.Submit(t.Context(), line(i)); err != nil {
 				t.Fatal(err)
@@ -130,7 +130,7 @@ func TestNothingIsSettledWhileTheDiskIsFull(t *testing.T) {
 			t.Fatalf("%d of 10 events are settled", settled)
 		}
 		files.full.Store(true)
-		const all = 4000
+		const all = 6000
 		var submitted atomic.Int64
 		go func() {
 			for i := 10; i < all; i++ {
@@ -143,7 +143,8 @@ func TestNothingIsSettledWhileTheDiskIsFull(t *testing.T) {
 		time.Sleep(3 * time.Minute) // the clock of the bubble: it stands until everyone waits
 		synctest.Wait()
 		held := submitted.Load()
-		if held >= all-10 || held < 512 {
+		// About 1500 in the recorder, four batches of 256 that are prepared, and the queue.
+		if held >= 5000 || held < 512 {
 			t.Errorf("%d events were taken although nothing can be written", held)
 		}
 		c := p.Counters()
