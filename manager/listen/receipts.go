@@ -127,30 +127,38 @@ func (sh *shard) receipt(key *keys.Key, p *peer) {
 	}
 }
 
-// release sends the receipts that waited and are settled now, or all of them.
-func (sh *shard) release(all bool) {
+// release sends the receipts that waited and are settled now.
+func (sh *shard) release() {
 	delivered, settled := sh.s.o.Settled()
 	keep := sh.held[:0]
 	for _, w := range sh.held {
 		a := &w.p.ack
-		switch {
-		case all:
-			sh.confirm(w.key, w.p, &a.seen)
-			a.held = nil
-		case a.held.mark > settled:
+		if a.held.mark > settled {
 			keep = append(keep, w)
-		default:
-			sh.confirm(w.key, w.p, &a.held.says)
-			if a.held.says == a.seen {
-				a.held = nil
-				continue
-			}
-			*a.held, a.pending = held{a.seen, delivered}, 0 // more arrived meanwhile
-			keep = append(keep, w)
+			continue
 		}
+		sh.confirm(w.key, w.p, &a.held.says)
+		if a.held.says == a.seen {
+			a.held = nil
+			continue
+		}
+		*a.held, a.pending = held{a.seen, delivered}, 0 // more arrived meanwhile
+		keep = append(keep, w)
 	}
 	clear(sh.held[len(keep):])
 	sh.held = keep
+}
+
+// lastWait is how long an end waits for the analysis to write what was delivered.
+const lastWait = 3 * time.Second
+
+// last confirms at the end what the analysis has written. What it cannot write (a full disk) is not confirmed: the agents send it again.
+func (sh *shard) last() {
+	for end := time.Now().Add(lastWait); ; time.Sleep(settleCheck) {
+		if sh.release(); len(sh.held) == 0 || time.Now().After(end) {
+			return
+		}
+	}
 }
 
 // confirm sends a receipt.

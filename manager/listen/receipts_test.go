@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vedette-hids/vedette/event"
@@ -40,6 +41,10 @@ func (l *told) receiptsOf(t *testing.T, key *keys.Key) (list []agentwire.Receipt
 
 // TestEventsAreConfirmedWhenTheyAreSettled lets the analysis be behind: what it has not written is not confirmed, however long that takes.
 func TestEventsAreConfirmedWhenTheyAreSettled(t *testing.T) {
+	synctest.Test(t, eventsAreConfirmedWhenTheyAreSettled)
+}
+
+func eventsAreConfirmedWhenTheyAreSettled(t *testing.T) {
 	s, store, _ := benchServer(t, 1, 1)
 	var delivered, settled uint64
 	s.o.Deliver = func(context.Context, *event.Event) { delivered++ }
@@ -83,16 +88,16 @@ func TestEventsAreConfirmedWhenTheyAreSettled(t *testing.T) {
 
 	arrive("1:/var/log/x:one")
 	sh.settle()
-	sh.release(false)
+	sh.release()
 	confirmed()
 	arrive("1:/var/log/x:two") // comes while the first one waits
 	settled = 1
-	sh.release(false)
+	sh.release()
 	confirmed(2)
-	sh.release(false)
+	sh.release()
 	confirmed()
 	settled = 2
-	sh.release(false)
+	sh.release()
 	confirmed(3)
 	if len(sh.held) > 0 {
 		t.Errorf("%d receipts wait and there is nothing to say", len(sh.held))
@@ -104,6 +109,41 @@ func TestEventsAreConfirmedWhenTheyAreSettled(t *testing.T) {
 		}
 	}
 	confirmed(3 + receiptEvery)
-	sh.release(true) // an orderly end analyses what was delivered
+	settled = delivered // an orderly end
+	sh.last()
 	confirmed(3 + 3*receiptEvery)
+	arrive("1:/var/log/x:on a full disk")
+	sh.settle()
+	sh.last()
+	confirmed()
+}
+
+// TestWhatIsDeliveredTooLateIsNotConfirmed ends the pipeline's patience during a delivery.
+func TestWhatIsDeliveredTooLateIsNotConfirmed(t *testing.T) {
+	s, store, _ := benchServer(t, 1, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.o.Deliver = func(_ context.Context, ev *event.Event) {
+		if ev.Raw == "late" {
+			cancel()
+		}
+	}
+	key, sh, link := store.First(), s.shards[0], &told{}
+	var codec keys.Codec
+	d := dispatcher{s: s, link: link, rule: accept{true, true}, open: make([]*batch, 1)}
+	for i, payload := range []string{agentwire.BuildKeepalive(agentwire.KeepaliveParts{System: "Linux x", Vedette: true}), "1:/x:in time", "1:/x:late"} {
+		p, err := codec.Seal(nil, key, keys.AES, true, keys.Counter{Global: 1, Local: uint16(i + 1)}, []byte(payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.add(ctx, p, netip.MustParseAddrPort("127.0.0.1:4000"), time.Now())
+	}
+	sh.handle(ctx, d.open[0])
+	sh.settle()
+	list := link.receiptsOf(t, key)
+	if len(list) == 0 {
+		t.Fatal("no receipt")
+	}
+	if r := list[len(list)-1]; !r.Has(agentwire.Index(1, 2)) || r.Has(agentwire.Index(1, 3)) {
+		t.Errorf("confirmed in time: %v, late: %v", r.Has(agentwire.Index(1, 2)), r.Has(agentwire.Index(1, 3)))
+	}
 }

@@ -56,7 +56,7 @@ func (sh *shard) run(ctx context.Context) {
 			sh.work.Lock()
 			if !ok {
 				sh.settle()
-				sh.release(true) // what was delivered is analysed before the process ends
+				sh.last()
 				sh.work.Unlock()
 				return
 			}
@@ -72,7 +72,7 @@ func (sh *shard) run(ctx context.Context) {
 		case <-sh.checking.C:
 			sh.work.Lock()
 			sh.checking.set = false
-			sh.release(false)
+			sh.release()
 			sh.remind()
 			sh.work.Unlock()
 		}
@@ -134,6 +134,9 @@ func (sh *shard) packet(ctx context.Context, b *batch, it *item, packet []byte) 
 	case ev != nil:
 		s.stats.events.Add(1)
 		s.o.Deliver(ctx, ev)
+		if ctx.Err() != nil {
+			return // perhaps it was not taken; the agent sends it again
+		}
 	}
 	sh.owe(it.key, p, o.Counter)
 }
