@@ -33,12 +33,17 @@ func (in install) smallDisk(p string, size int) {
 	})
 }
 
-// TestManagerKilledOnAFullDisk fills the disk of a manager's archives. What it cannot write it does not confirm: the agent keeps it, and when
-// the manager is killed and comes back with room on its disk it gets all of it.
-func TestManagerKilledOnAFullDisk(t *testing.T) {
+// TestManagerOnAFullDisk fills the disk of a manager's archives. What it cannot write it does not confirm: the agent keeps it, and when the
+// manager is killed, or stopped in order, and comes back with room on its disk it gets all of it.
+func TestManagerOnAFullDisk(t *testing.T) {
+	t.Run("killed", func(t *testing.T) { managerEndsOnAFullDisk(t, "fk", func(m install) { kill(t, m) }) })
+	t.Run("stopped", func(t *testing.T) { managerEndsOnAFullDisk(t, "fs", func(m install) { m.control("stop") }) })
+}
+
+func managerEndsOnAFullDisk(t *testing.T, host string, end func(install)) {
 	t.Parallel()
 	n := newNetwork(t)
-	m, a := n.host("fullm"), n.host("fulla")
+	m, a := n.host(host+"m"), n.host(host+"a")
 	n.link(m, "10.78.9.1", a, "10.78.9.2")
 	manager := linkManager(m)
 	manager.smallDisk("logs/archives", 4<<20)
@@ -54,7 +59,7 @@ func TestManagerKilledOnAFullDisk(t *testing.T) {
 		return strings.Contains(manager.read("logs/ossec.log"), "ERROR: writing archives.log: write ") && strings.Contains(manager.read("logs/ossec.log"), "no space left on device")
 	})
 	agent.eventually("the agent keeps what is not confirmed", time.Minute, func() bool { return agent.spooled() > 2000*50 })
-	kill(t, manager)
+	end(manager)
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +71,7 @@ func TestManagerKilledOnAFullDisk(t *testing.T) {
 	}
 	manager.eventually("every line is in the archives", 3*time.Minute, complete)
 
-	// The same without a kill: the disk has room again, and nothing was lost or doubled meanwhile.
+	// The same without an end: the disk has room again, and nothing was lost or doubled meanwhile.
 	filler = smalldisk.Fill(t, manager.path("logs/archives"))
 	agent.say("again", 0, 2000)
 	agent.eventually("the agent keeps what is not confirmed", time.Minute, func() bool { return agent.spooled() > 1200*50 })
