@@ -85,12 +85,13 @@ func unknown(err error) bool {
 }
 
 // Packets that wait in the socket's buffer, of which there is only so much, are in danger; those in the workers' queues are not. So the reader
-// leaves the next batches to the workers when its own work took longer than heldUp (the analysis does not keep up), and when burst reads in
-// a row came back full.
+// leaves the next batches (leaveNext) to the workers when its own work took longer than heldUp, as the analysis does not keep up, and a few
+// (burstNext) when burst reads in a row came back full.
 const (
 	heldUp    = 2 * time.Millisecond
-	burst     = 4
 	leaveNext = 256
+	burst     = 4
+	burstNext = 8
 )
 
 // maxData is the size from which a batch is handed over before the read is sorted: large packets must not make the queues large.
@@ -105,7 +106,7 @@ func (d *dispatcher) flush(ctx context.Context, many bool) {
 	if !many {
 		d.full = 0
 	} else if d.full++; d.full >= burst {
-		d.leave = leaveNext
+		d.leave = max(d.leave, burstNext)
 	}
 	left := 0
 	for _, b := range d.open {
