@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -196,4 +197,58 @@ func TestReloadUsesNewRulesAndRefusesBrokenOnes(t *testing.T) {
 	if log := read(t, filepath.Join(root, "logs", "alerts", "alerts.log")); strings.Count(log, "Rule: 100020 (level 9) -> 'Opened.'") != 2 {
 		t.Errorf("alerts.log:\n%s", log)
 	}
+}
+
+// TestStateFileCountsWhatTheListenersRefuse sends a packet of nobody's to the agents' port and a line to the syslog port, which refuses the sender.
+func TestStateFileCountsWhatTheListenersRefuse(t *testing.T) {
+	root := newRoot(t)
+	secure, plain := freeUDP(t), freeUDP(t)
+	remotes := fmt.Sprintf(`<remote><connection>secure</connection><port>%d</port><local_ip>127.0.0.1</local_ip></remote>`+
+		`<remote><connection>syslog</connection><port>%d</port><local_ip>127.0.0.1</local_ip><allowed-ips>192.0.2.1</allowed-ips></remote></ossec_config>`, secure, plain)
+	write(t, filepath.Join(root, "etc", "ossec.conf"), strings.Replace(testConf, "</ossec_config>", remotes, 1))
+	a, stop := run(t, Options{Root: root})
+	for port, text := range map[int]string{secure: "!777!#AES:nobody", plain: "<13>hello"} {
+		c, err := net.Dial("udp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	counters := func() map[string]uint64 {
+		m := map[string]uint64{}
+		for _, c := range a.stateFile().Counters() {
+			m[c.Name] = c.Value
+		}
+		return m
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		c := counters()
+		if c["remoted_packets"] == 1 && c["remoted_unknown_agent"] == 1 && c["remoted_refused"] == 1 && c["syslog_refused"] == 1 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%v", c)
+		}
+	}
+	c := counters()
+	for _, name := range []string{"remoted_kernel_lost", "syslog_kernel_lost", "remoted_events"} {
+		if n, there := c[name]; !there || n != 0 {
+			t.Errorf("%s: %d, there: %v", name, n, there)
+		}
+	}
+	stop()
+}
+
+// freeUDP finds a port that nobody uses.
+func freeUDP(t *testing.T) int {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).Port
 }

@@ -97,7 +97,26 @@ func (a *App) database(hostname string) error {
 	return nil
 }
 
-// stateFile is the part that writes the counters of the analysis and of the outputs.
+// received counts what came over the network, and what was refused or lost of it.
+func (a *App) received() (list []monitor.Counter) {
+	if a.secure != nil {
+		st := a.secure.Stats()
+		list = append(list, monitor.Counter{Name: "remoted_packets", Value: st.Packets}, monitor.Counter{Name: "remoted_events", Value: st.Events},
+			monitor.Counter{Name: "remoted_controls", Value: st.Controls}, monitor.Counter{Name: "remoted_refused", Value: st.Refused},
+			monitor.Counter{Name: "remoted_format", Value: st.Format}, monitor.Counter{Name: "remoted_wrong_key", Value: st.WrongKey},
+			monitor.Counter{Name: "remoted_duplicate", Value: st.Duplicate}, monitor.Counter{Name: "remoted_unknown_agent", Value: st.UnknownAgent},
+			monitor.Counter{Name: "remoted_wrong_address", Value: st.WrongAddress}, monitor.Counter{Name: "remoted_malformed", Value: st.Malformed},
+			monitor.Counter{Name: "remoted_kernel_lost", Value: st.KernelLost})
+	}
+	if a.syslog != nil {
+		messages, refused, tooLong, lost := a.syslog.Counts()
+		list = append(list, monitor.Counter{Name: "syslog_received", Value: messages}, monitor.Counter{Name: "syslog_refused", Value: refused},
+			monitor.Counter{Name: "syslog_too_long", Value: tooLong}, monitor.Counter{Name: "syslog_kernel_lost", Value: lost})
+	}
+	return list
+}
+
+// stateFile is the part that writes the counters of the listeners, the analysis and the outputs.
 func (a *App) stateFile() *monitor.State {
 	return &monitor.State{
 		Path:     filepath.Join(a.o.Root, "var", "run", "ossec-analysisd.state"),
@@ -111,6 +130,7 @@ func (a *App) stateFile() *monitor.State {
 				{Name: "events_unwritten", Value: c.Unwritten}, {Name: "events_lost", Value: c.Lost},
 				{Name: "writes_failed", Value: a.logs.Failed()}, {Name: "analysis_paused_seconds", Value: c.Pauses},
 			}
+			list = append(list, a.received()...)
 			for _, s := range a.sinks {
 				sent, lost := s.Counts()
 				list = append(list, monitor.Counter{Name: "sent: " + s.Name(), Value: sent}, monitor.Counter{Name: "lost: " + s.Name(), Value: lost})
