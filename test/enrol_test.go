@@ -64,16 +64,22 @@ func TestEnrolment(t *testing.T) {
 	manager.expectNoRefusals()
 }
 
+// enroller installs a manager without agents, whose <auth> lets a host take its own place at once.
+func enroller(h host, auth string) install {
+	in := installOn(h, "manager", strings.Replace(linkManagerConf, "<alerts>",
+		"<auth>"+auth+"<force_insert>yes</force_insert><force_time>0</force_time></auth><alerts>", 1))
+	h.t.Cleanup(func() { stopInstall(in) })
+	in.write("etc/client.keys", "")
+	return in
+}
+
 // TestEnrolmentAsConfigured sets everything that <auth> has, and lets the same host enrol twice: the second time it takes its own place.
 func TestEnrolmentAsConfigured(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)
 	m, a := n.host("autm"), n.host("auta")
 	n.link(m, "10.78.6.1", a, "10.78.6.2")
-	manager := installOn(m, "manager", strings.Replace(linkManagerConf, "<alerts>", "<auth><port>1615</port><local_ip>10.78.6.1</local_ip><use_password>no</use_password>"+
-		"<use_source_ip>yes</use_source_ip><force_insert>yes</force_insert><force_time>0</force_time></auth><alerts>", 1))
-	t.Cleanup(func() { stopInstall(manager) })
-	manager.write("etc/client.keys", "")
+	manager := enroller(m, "<port>1615</port><local_ip>10.78.6.1</local_ip><use_password>no</use_password><use_source_ip>yes</use_source_ip>")
 	agent := linkAgent(a, 1, client("10.78.6.1"))
 	manager.control("start")
 	manager.eventually("the manager takes enrolments", 2*time.Minute, func() bool {
@@ -139,13 +145,10 @@ func TestEnrolmentWithCertificates(t *testing.T) {
 	n := newNetwork(t)
 	m, a := n.host("crtm"), n.host("crta")
 	n.link(m, "10.78.8.1", a, "10.78.8.2")
-	manager := installOn(m, "manager", strings.Replace(linkManagerConf, "<alerts>", "<auth><ssl_agent_ca>etc/agents.pem</ssl_agent_ca>"+
-		"<force_insert>yes</force_insert><force_time>0</force_time></auth><alerts>", 1))
-	t.Cleanup(func() { stopInstall(manager) })
+	manager := enroller(m, "<ssl_agent_ca>etc/agents.pem</ssl_agent_ca>")
 	agent := linkAgent(a, 1, client("10.78.8.1"))
 	fleet, _ := issue(t, "Fleet CA", nil)
 	other, _ := issue(t, "Fleet CA", nil) // the same name, another key
-	manager.write("etc/client.keys", "")
 	manager.write("etc/authd.pass", "swordfish\n")
 	manager.write("etc/local_internal_options.conf", "authd.debug=1\n")
 

@@ -71,9 +71,6 @@ func start(_ context.Context, run program.Running) (program.Service, error) {
 		}
 		return nil, err
 	}
-	for _, p := range problems { // of damaged lines beside the one in use
-		run.Log.Line(p.LogLine())
-	}
 	counters, err := keys.OpenCounters(filepath.Join(f.Root, "queue", "rids"), keys.CountersOptions{NoVerify: !internal.Bool("remoted.verify_msg_id")})
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@
 package smalldisk
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -31,7 +32,7 @@ func Run(t *testing.T, size int, f func(t *testing.T, dir string)) {
 		f(t, dir)
 		return
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), inside+"="+t.Name())
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
@@ -47,6 +48,8 @@ func Run(t *testing.T, size int, f func(t *testing.T, dir string)) {
 		t.Errorf("on a small disk: %v\n%s", err, out)
 	case err != nil:
 		t.Skip("no namespaces here: ", err)
+	case !bytes.Contains(out, []byte("--- PASS: "+t.Name()+" ")):
+		t.Errorf("on a small disk the test did not run:\n%s", out)
 	}
 }
 

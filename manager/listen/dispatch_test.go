@@ -74,6 +74,19 @@ func (st *stream) check() {
 	}
 }
 
+// finish lets the workers handle what waits for them, and checks.
+func (st *stream) finish() {
+	st.t.Helper()
+	for _, sh := range st.s.shards {
+		close(sh.in)
+		sh.run(st.t.Context())
+		if n := sh.waiting.Load(); n != 0 {
+			st.t.Errorf("%d batches are counted as waiting", n)
+		}
+	}
+	st.check()
+}
+
 func TestFewPacketsAreHandledWithoutAWorker(t *testing.T) {
 	st := newStream(t, 4, 1)
 	d := st.dispatcher()
@@ -94,15 +107,7 @@ func TestManyPacketsAreShared(t *testing.T) {
 	if n := len(st.s.shards[0].in) + len(st.s.shards[1].in); n != 1 {
 		t.Fatalf("%d batches were handed over, want one of two", n)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var workers sync.WaitGroup
-	for _, sh := range st.s.shards {
-		close(sh.in)
-		workers.Go(func() { sh.run(ctx) })
-	}
-	workers.Wait()
-	st.check()
+	st.finish()
 }
 
 func TestReaderThatIsHeldUpLeavesTheWorkToWorkers(t *testing.T) {
@@ -123,9 +128,7 @@ func TestReaderThatIsHeldUpLeavesTheWorkToWorkers(t *testing.T) {
 	if n := len(st.s.shards[0].in); n != 5 {
 		t.Fatalf("%d batches were handed over, want 5", n)
 	}
-	close(st.s.shards[0].in)
-	st.s.shards[0].run(t.Context())
-	st.check()
+	st.finish()
 }
 
 func TestReaderOnlyReadsDuringABurst(t *testing.T) {
@@ -144,9 +147,7 @@ func TestReaderOnlyReadsDuringABurst(t *testing.T) {
 	if n := len(st.s.shards[0].in); n != 2 {
 		t.Fatalf("%d batches wait for the worker, want 2", n)
 	}
-	close(st.s.shards[0].in)
-	st.s.shards[0].run(t.Context())
-	st.check()
+	st.finish()
 }
 
 func TestLargePacketsMakeSmallBatches(t *testing.T) {
@@ -190,12 +191,7 @@ func TestReaderDoesNotOvertakeItsWorker(t *testing.T) {
 	if got := st.texts(0); got != nil {
 		t.Fatalf("%v came before the packet that waits", got)
 	}
-	close(sh.in)
-	sh.run(t.Context())
-	if sh.waiting.Load() != 0 {
-		t.Error("batches are counted as waiting")
-	}
-	st.check()
+	st.finish()
 }
 
 // TestOrderIsKeptBetweenReaderAndWorkers lets reads of all sizes follow each other while the workers run.
